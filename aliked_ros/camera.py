@@ -1,0 +1,120 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Pinhole cameras with lens distortion, in the terms of ROS's sensor_msgs/CameraInfo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from aliked_ros.errors import CalibrationError
+
+# How many coefficients each ROS distortion model may carry (sensor_msgs/distortion_models.hpp, OpenCV calib3d).
+_COEFFICIENT_COUNTS = {"plumb_bob": (0, 4, 5), "rational_polynomial": (8,), "equidistant": (4,)}
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """Intrinsic calibration of one camera.
+
+    Raises:
+        CalibrationError: a focal length is not positive, a value is not finite, or the model is unknown.
+    """
+
+    width: int  # pixels
+    height: int  # pixels
+    fx: float  # pixels
+    fy: float  # pixels
+    cx: float  # pixels; (0, 0) is the centre of the top-left pixel
+    cy: float  # pixels
+    distortion_model: str = "plumb_bob"
+    distortion: tuple[float, ...] = ()  # in OpenCV's order: k1, k2, p1, p2, k3, ...
+
+    def __post_init__(self) -> None:
+        values = (self.fx, self.fy, self.cx, self.cy, *self.distortion)
+        if not np.all(np.isfinite(values)):
+            raise CalibrationError(f"calibration has a value that is not finite: {values}; calibrate the camera")
+        if self.fx <= 0 or self.fy <= 0:
+            raise CalibrationError(
+                f"focal lengths must be positive, got fx = {self.fx}, fy = {self.fy}; "
+                "a camera that is not calibrated publishes zeros: calibrate it or leave camera_info unconnected"
+            )
+        if self.width <= 0 or self.height <= 0:
+            raise CalibrationError(f"calibration is for an image of {self.width}×{self.height} pixels")
+        counts = _COEFFICIENT_COUNTS.get(self.distortion_model)
+        if counts is None:
+            known = ", ".join(_COEFFICIENT_COUNTS)
+            raise CalibrationError(f"unknown distortion model {self.distortion_model!r}; known: {known}")
+        if len(self.distortion) not in counts:
+            raise CalibrationError(
+                f"{self.distortion_model} takes {' or '.join(map(str, counts))} coefficients, "
+                f"got {len(self.distortion)}"
+            )
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """K, (3, 3): pixels from the z = 1 plane."""
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], np.float64)
+
+    def normalise(self, xy: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Undistorted coordinates on the z = 1 plane, (N, 2) float32, of pixels (N, 2)."""
+        if len(xy) == 0:
+            return np.empty((0, 2), np.float32)
+        points = np.ascontiguousarray(xy, np.float64).reshape(-1, 1, 2)
+        coefficients = np.array(self.distortion, np.float64)
+        if self.distortion_model == "equidistant":
+            result = cv2.fisheye.undistortPoints(points, self.matrix, coefficients)
+        else:
+            result = _undistort(points, self.matrix, coefficients)
+        return np.asarray(result.reshape(-1, 2), np.float32)
+
+    def project(self, points_xyz: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Pixels (N, 2) of points (N, 3) in the camera's frame (x right, y down, z forward), with distortion."""
+        if len(points_xyz) == 0:
+            return np.empty((0, 2), np.float64)
+        points = np.ascontiguousarray(points_xyz, np.float64).reshape(-1, 1, 3)
+        zero, coefficients = np.zeros(3), np.array(self.distortion, np.float64)
+        if self.distortion_model == "equidistant":
+            pixels, _ = cv2.fisheye.projectPoints(points, zero, zero, self.matrix, coefficients)
+        else:
+            pixels, _ = cv2.projectPoints(points, zero, zero, self.matrix, coefficients)
+        return np.asarray(pixels.reshape(-1, 2), np.float64)
+
+
+def _undistort(
+    points: NDArray[np.float64], matrix: NDArray[np.float64], coefficients: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """OpenCV's iteration run to convergence: its default of five rounds leaves 0.08 px in the corners of TUM's fr1."""
+    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-9)
+    if hasattr(cv2, "undistortPointsIter"):  # OpenCV 4; version 5 merged it into undistortPoints
+        return np.asarray(cv2.undistortPointsIter(points, matrix, coefficients, None, None, criteria))
+    return np.asarray(cv2.undistortPoints(points, matrix, coefficients, None, None, None, criteria))
+
+
+# Intrinsics of the TUM RGB-D benchmark's three Kinects (Sturm et al., IROS 2012, calibration page).
+TUM_CAMERAS = {
+    "fr1": Camera(
+        640,
+        480,
+        517.306,
+        516.469,
+        318.643,
+        255.314,
+        "plumb_bob",
+        (0.262383, -0.953104, -0.005358, 0.002628, 1.163314),
+    ),
+    "fr2": Camera(
+        640,
+        480,
+        520.909,
+        521.007,
+        325.141,
+        249.702,
+        "plumb_bob",
+        (0.231222, -0.784899, -0.003257, -0.000105, 0.917205),
+    ),
+    "fr3": Camera(640, 480, 535.4, 539.2, 320.1, 247.6),
+}

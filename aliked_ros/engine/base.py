@@ -1,0 +1,57 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""What every engine offers: the same function of an image, on some device, at some precision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aliked_ros.features import Features, Float32Array
+
+Image = NDArray[np.uint8]  # (H, W, 3) RGB or (H, W) grey, any strides
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What an engine runs, and on what."""
+
+    model: str
+    device: str  # "cpu" or "cuda:N"
+    backend: str  # how the operations are carried out, for people
+    precision: str  # "fp32", "bf16" or "fp16"
+    descriptor_dim: int
+    weights_path: Path
+    weights_sha256: str
+
+
+class Engine(Protocol):
+    """Extracts features; owns its device and its buffers, and serves one caller at a time."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """What this engine runs, and on what."""
+        ...
+
+    @property
+    def last_timings_ms(self) -> Mapping[str, float]:
+        """Wall time of the last image's ``preprocess`` and ``inference``, which ends with the results on the host."""
+        ...
+
+    def extract(self, image: Image, max_keypoints: int, score_threshold: float) -> Features:
+        """The strongest ``max_keypoints`` features above ``score_threshold`` of one image."""
+        ...
+
+    def score_map(self, image: Image) -> NDArray[Any]:
+        """The detector's score map of one image, (H, W) float32, for people to look at."""
+        ...
+
+
+def as_float32(array: NDArray[Any]) -> Float32Array:
+    """The same array when it is float32 already, a converted copy otherwise."""
+    return np.asarray(array, np.float32)

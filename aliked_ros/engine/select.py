@@ -1,0 +1,63 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Chooses the device, the precision and the engine that serves them."""
+
+from __future__ import annotations
+
+import torch
+
+from aliked_ros.engine.base import Engine
+from aliked_ros.engine.torch_engine import TorchEngine
+from aliked_ros.errors import DeviceError
+from aliked_ros.network.weights import Weights
+
+
+def resolve_device(device: str) -> torch.device:
+    """The torch device behind ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        DeviceError: the name is none of these, or this machine has no such device.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        resolved = torch.device(device)
+    except RuntimeError:
+        resolved = torch.device("meta")
+    if resolved.type not in ("cpu", "cuda"):
+        raise DeviceError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}")
+    if resolved.type == "cpu":
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        build = torch.version.cuda or "none"
+        raise DeviceError(
+            f"device {device!r} was asked for, but torch {torch.__version__} (CUDA build: {build}) sees no CUDA "
+            "device; choose cpu, or see `aliked-ros doctor`"
+        )
+    index = resolved.index or 0
+    if index >= torch.cuda.device_count():
+        raise DeviceError(f"device {device!r} was asked for, but there are {torch.cuda.device_count()} CUDA devices")
+    return torch.device("cuda", index)
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """The precision behind ``auto``, checked against the device.
+
+    ``auto`` is float32 until an engine has shown that a narrower one keeps the published accuracy.
+
+    Raises:
+        DeviceError: the device cannot compute in that precision.
+    """
+    if precision == "auto":
+        return "fp32"
+    if precision not in ("fp32", "bf16", "fp16"):
+        raise DeviceError(f"precision must be auto, fp32, bf16 or fp16, got {precision!r}")
+    if precision == "fp16" and device.type == "cpu":
+        raise DeviceError("precision fp16 needs a CUDA device; on a CPU use fp32 or bf16")
+    return precision
+
+
+def create_engine(weights: Weights, device: str, precision: str) -> Engine:
+    """The fastest engine this machine has for a device and a precision."""
+    resolved = resolve_device(device)
+    return TorchEngine(weights, resolved, resolve_precision(precision, resolved))

@@ -1,0 +1,91 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Everything about the front-end that can be configured; the only place where its defaults are written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aliked_ros.config import Config, option
+
+MODEL_NAMES = ("aliked-t16", "aliked-n16", "aliked-n16rot", "aliked-n32")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+
+@dataclass(frozen=True)
+class ExtractorConfig(Config):
+    """What the network runs on and which keypoints are kept."""
+
+    model: str = option("aliked-n16", "network to run", choices=MODEL_NAMES)
+    device: str = option("auto", "where it runs: auto, cpu, cuda or cuda:N")
+    precision: str = option("auto", "arithmetic of the network", choices=PRECISIONS)
+    max_keypoints: int = option(1000, "strongest keypoints kept per image", minimum=1, maximum=65536, live=True)
+    score_threshold: float = option(
+        0.2,
+        "weakest score kept; 0 keeps the strongest whatever their score",
+        minimum=0.0,
+        maximum=1.0,
+        live=True,
+    )
+    weights: str = option("", "weights file; empty searches the usual places")
+    offline: bool = option(False, "never use the network to fetch weights")
+
+
+@dataclass(frozen=True)
+class TrackingConfig(Config):
+    """How features are matched from frame to frame and become tracks."""
+
+    min_similarity: float = option(0.9, "lowest descriptor cosine of a match", minimum=-1.0, maximum=1.0, live=True)
+    max_gap: int = option(
+        3,
+        "frames a track may be unseen before it is lost; 0 gives it up at once",
+        unit="frames",
+        minimum=0,
+        maximum=1000,
+        live=True,
+    )
+    gap_min_similarity: float = option(
+        0.93, "lowest descriptor cosine that resumes an unseen track", minimum=-1.0, maximum=1.0, live=True
+    )
+    gap_max_distance_px: float = option(
+        60.0,
+        "farthest an unseen track may have moved per frame of its gap",
+        unit="pixels",
+        minimum=0.0,
+        maximum=100000.0,
+        live=True,
+    )
+    keyframe_min_parallax_px: float = option(
+        20.0,
+        "median parallax since the last keyframe hint that suggests another",
+        unit="pixels",
+        minimum=0.0,
+        maximum=100000.0,
+        live=True,
+    )
+    keyframe_min_survival: float = option(
+        0.6,
+        "share of the last keyframe's tracks below which another is suggested",
+        minimum=0.0,
+        maximum=1.0,
+        live=True,
+    )
+
+
+@dataclass(frozen=True)
+class VerificationConfig(Config):
+    """Geometric verification of the matches of two frames, by PoseLib's robust estimators."""
+
+    geometry: str = option(
+        "none",
+        "model that matches must agree with; essential needs a calibration",
+        choices=("none", "fundamental", "essential", "homography"),
+        live=True,
+    )
+    max_error_px: float = option(
+        2.0, "largest residual of an inlier", unit="pixels", minimum=0.05, maximum=100.0, live=True
+    )
+    min_inliers: int = option(
+        15, "fewer inliers than this mean that no model was found", minimum=8, maximum=100000, live=True
+    )
+    max_iterations: int = option(1000, "most hypotheses the estimator tries", minimum=10, maximum=1000000, live=True)

@@ -1,0 +1,109 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""The extractor: an image in, features out, whatever engine does the work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aliked_ros.engine.base import Engine, EngineInfo, Image
+from aliked_ros.engine.select import create_engine
+from aliked_ros.errors import ImageError
+from aliked_ros.features import Features
+from aliked_ros.frontend.config import ExtractorConfig
+from aliked_ros.network import weights as published_weights
+
+MIN_SIZE_PX = 32  # the encoder's coarsest level has one pixel then
+
+
+class Extractor:
+    """Extracts ALIKED features.
+
+    Example:
+        >>> extractor = Extractor.from_pretrained("aliked-n16", max_keypoints=500)
+        >>> features = extractor(image_rgb)
+        >>> features.keypoints_xy.shape
+        (500, 2)
+    """
+
+    def __init__(self, engine: Engine, config: ExtractorConfig) -> None:
+        self._engine = engine
+        self._config = config
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str = ExtractorConfig.model,
+        *,
+        device: str = ExtractorConfig.device,
+        precision: str = ExtractorConfig.precision,
+        max_keypoints: int = ExtractorConfig.max_keypoints,
+        score_threshold: float = ExtractorConfig.score_threshold,
+        weights: str = ExtractorConfig.weights,
+        offline: bool = ExtractorConfig.offline,
+    ) -> Extractor:
+        """An extractor with the published weights; the options are those of :class:`ExtractorConfig`.
+
+        Raises:
+            ConfigError: an option is out of range.
+            WeightsError: the weights are missing, corrupt, or cannot be fetched.
+            DeviceError: the device or the precision is not available.
+        """
+        return cls.from_config(
+            ExtractorConfig(model, device, precision, max_keypoints, score_threshold, weights, offline)
+        )
+
+    @classmethod
+    def from_config(cls, config: ExtractorConfig) -> Extractor:
+        """An extractor as configured; raises what :meth:`from_pretrained` raises."""
+        weights = published_weights.load(config.model, config.weights, offline=config.offline)
+        return cls(create_engine(weights, config.device, config.precision), config)
+
+    @property
+    def config(self) -> ExtractorConfig:
+        """The configuration in force."""
+        return self._config
+
+    @property
+    def info(self) -> EngineInfo:
+        """The model, device, precision and weights that run."""
+        return self._engine.info
+
+    @property
+    def last_timings_ms(self) -> Mapping[str, float]:
+        """Wall time of the last call's ``preprocess`` and ``inference``."""
+        return self._engine.last_timings_ms
+
+    def reconfigure(self, *, max_keypoints: int | None = None, score_threshold: float | None = None) -> None:
+        """Changes the limits from the next image on; ConfigError when out of range."""
+        changes = {"max_keypoints": max_keypoints, "score_threshold": score_threshold}
+        self._config = self._config.replace(**{k: v for k, v in changes.items() if v is not None})
+
+    def __call__(self, image: Image) -> Features:
+        """The features of an image, (H, W, 3) uint8 RGB or (H, W) uint8 grey, any strides, 32×32 or larger.
+
+        Raises:
+            ImageError: the image has another type or shape.
+        """
+        check_image(image)
+        return self._engine.extract(image, self._config.max_keypoints, self._config.score_threshold)
+
+    def score_map(self, image: Image) -> NDArray[np.float32]:
+        """The detector's score map, (H, W) float32 in (0, 1), for people to look at."""
+        check_image(image)
+        return self._engine.score_map(image)
+
+
+def check_image(image: Image) -> None:
+    """Raises ImageError unless this is an image the network can take."""
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        found = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
+        raise ImageError(f"an image must be an array of uint8, got {found}; scale 16-bit or float images to 8 bits")
+    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
+        raise ImageError(f"an image must have shape (H, W, 3) or (H, W), got {image.shape}")
+    if min(image.shape[:2]) < MIN_SIZE_PX:
+        height, width = image.shape[:2]
+        raise ImageError(f"an image must be at least {MIN_SIZE_PX}×{MIN_SIZE_PX} pixels, got {width}×{height}")

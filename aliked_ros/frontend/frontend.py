@@ -1,0 +1,175 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""The front-end of a SLAM system: images in their order in, features, matches and tracks out."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aliked_ros.camera import Camera
+from aliked_ros.engine.base import Image
+from aliked_ros.features import Features, Matches, Tracks
+from aliked_ros.frontend.config import TrackingConfig, VerificationConfig
+from aliked_ros.frontend.extractor import Extractor
+from aliked_ros.frontend.matching import mutual_nearest_neighbours
+from aliked_ros.frontend.tracking import FeatureTracker
+from aliked_ros.frontend.verification import verify
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class FrameResult:
+    """Everything the front-end found in one image."""
+
+    frame_seq: int  # images processed before this one, over all epochs
+    epoch: int  # track ids are unique within an epoch
+    stamp_ns: int
+    features: Features
+    tracks: Tracks
+    matches: Matches | None  # to the previous image; None in an epoch's first
+    frame_seq_ref: int | None  # of the previous image
+    stamp_ref_ns: int | None
+    timings_ms: Mapping[str, float]  # preprocess, inference, match
+
+
+@dataclass(frozen=True, eq=False)
+class _Previous:
+    features: Features
+    frame_seq: int
+    stamp_ns: int
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        return self.features.image_width, self.features.image_height
+
+
+class Frontend:
+    """Extracts, matches to the previous image, verifies, and tracks.
+
+    A new epoch, in which track ids count from 0 again, begins with :meth:`reset`, and by itself with an image that
+    is older than the last one or has another size.
+
+    Args:
+        extractor: what finds the features.
+        tracking: how features are matched and become tracks.
+        verification: which geometry matches must agree with.
+        camera: the calibration, for undistorted coordinates and essential matrices.
+    """
+
+    def __init__(
+        self,
+        extractor: Extractor,
+        tracking: TrackingConfig | None = None,
+        verification: VerificationConfig | None = None,
+        camera: Camera | None = None,
+    ) -> None:
+        self._extractor = extractor
+        self._tracking = tracking or TrackingConfig()
+        self._verification = verification or VerificationConfig()
+        self._camera = camera
+        self._warned_of_size = False
+        self._epoch = 0
+        self._num_frames = 0
+        self._previous: _Previous | None = None
+        self._tracker = FeatureTracker(self._tracking)
+
+    @property
+    def extractor(self) -> Extractor:
+        """What finds the features."""
+        return self._extractor
+
+    @property
+    def epoch(self) -> int:
+        """How often the tracks have started anew."""
+        return self._epoch
+
+    @property
+    def camera(self) -> Camera | None:
+        """The calibration in force."""
+        return self._camera
+
+    def set_camera(self, camera: Camera | None) -> None:
+        """Another calibration from the next image on."""
+        self._camera = camera
+        self._warned_of_size = False
+
+    def reconfigure(
+        self, tracking: TrackingConfig | None = None, verification: VerificationConfig | None = None
+    ) -> None:
+        """Other settings from the next image on; tracks go on."""
+        self._tracking = tracking or self._tracking
+        self._verification = verification or self._verification
+        self._tracker.config = self._tracking
+
+    def reset(self) -> None:
+        """Forgets all tracks; the next image starts a new epoch."""
+        if self._num_frames > 0:
+            self._epoch += 1
+        self._previous = None
+        self._tracker = FeatureTracker(self._tracking)
+
+    def __call__(self, image: Image, stamp_ns: int) -> FrameResult:
+        """The features of the next image, their matches to the previous one, and the tracks they belong to.
+
+        Args:
+            image: (H, W, 3) uint8 RGB or (H, W) uint8 grey.
+            stamp_ns: when it was taken.
+
+        Raises:
+            ImageError: the image cannot be used; the state is as before.
+            CalibrationError: the verification needs a calibration that is not set.
+        """
+        features = self._extractor(image)
+        extracted = time.perf_counter()
+        if self._breaks_sequence(features, stamp_ns):
+            self.reset()
+        previous = self._previous
+        camera = self._calibration_of(features)
+        matches = None if previous is None else self._match(features, previous.features, camera)
+        xy_norm = None if camera is None else camera.normalise(features.keypoints_xy)
+        tracks = self._tracker.update(features, matches, stamp_ns, xy_norm)
+        match_ms = 1e3 * (time.perf_counter() - extracted)
+        result = FrameResult(
+            frame_seq=self._num_frames,
+            epoch=self._epoch,
+            stamp_ns=stamp_ns,
+            features=features,
+            tracks=tracks,
+            matches=matches,
+            frame_seq_ref=None if previous is None else previous.frame_seq,
+            stamp_ref_ns=None if previous is None else previous.stamp_ns,
+            timings_ms={**self._extractor.last_timings_ms, "match": match_ms},
+        )
+        self._previous = _Previous(features, self._num_frames, stamp_ns)
+        self._num_frames += 1
+        return result
+
+    def _match(self, features: Features, reference: Features, camera: Camera | None) -> Matches:
+        matches = mutual_nearest_neighbours(features, reference, self._tracking.min_similarity)
+        return verify(matches, self._verification, camera)
+
+    def _calibration_of(self, features: Features) -> Camera | None:
+        """The camera, where it was calibrated at this image's size; other intrinsics would be wrong, not rough."""
+        camera = self._camera
+        if camera is None or (camera.width, camera.height) == (features.image_width, features.image_height):
+            return camera
+        if not self._warned_of_size:
+            self._warned_of_size = True
+            _logger.warning(
+                "the calibration is for %d×%d pixels and not used for an image of %d×%d",
+                camera.width, camera.height, features.image_width, features.image_height,
+            )  # fmt: skip
+        return None
+
+    def _breaks_sequence(self, features: Features, stamp_ns: int) -> bool:
+        previous = self._previous
+        if previous is None:
+            return False
+        return stamp_ns < previous.stamp_ns or previous.image_size != (
+            features.image_width,
+            features.image_height,
+        )

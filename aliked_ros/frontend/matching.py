@@ -1,0 +1,58 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Descriptor matching of two images."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aliked_ros.errors import ShapeError
+from aliked_ros.features import Features, Float32Array, Matches
+
+MATCHER_NAME = "mutual_nearest_neighbours"
+
+
+def mutual_nearest_neighbours(features: Features, reference: Features, min_similarity: float = 0.9) -> Matches:
+    """Pairs of features that are each other's nearest by cosine, and at least ``min_similarity`` alike.
+
+    Args:
+        features: of the image; ``indices`` of the result are its rows.
+        reference: of the image it is matched to; ``indices_ref`` are its rows.
+        min_similarity: lowest cosine of a pair.
+
+    Returns:
+        One-to-one matches in the order of the image's features.
+
+    Raises:
+        ShapeError: the descriptors have different dimensions.
+    """
+    rows, columns, similarities = mutual_pairs(features.descriptors, reference.descriptors, min_similarity)
+    return Matches(
+        indices=rows.astype(np.uint32),
+        indices_ref=columns.astype(np.uint32),
+        xy=features.keypoints_xy[rows],
+        xy_ref=reference.keypoints_xy[columns],
+        similarities=similarities,
+        matcher=MATCHER_NAME,
+    )
+
+
+def mutual_pairs(
+    a: Float32Array, b: Float32Array, min_similarity: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp], Float32Array]:
+    """Row pairs of two descriptor arrays, (N, D) and (K, D), and their cosines; see above."""
+    if a.shape[1] != b.shape[1]:
+        raise ShapeError(
+            f"descriptors of dimension {a.shape[1]} cannot be matched to those of dimension {b.shape[1]}; "
+            "extract both images with one model"
+        )
+    if len(a) == 0 or len(b) == 0:
+        nothing = np.empty(0, np.intp)
+        return nothing, nothing, np.empty(0, np.float32)
+    similarity = a @ b.T  # (N, K)
+    nearest = similarity.argmax(1)
+    rows = np.arange(len(a))
+    best = similarity[rows, nearest]
+    mutual = (similarity.argmax(0)[nearest] == rows) & (best >= min_similarity)
+    return rows[mutual], nearest[mutual], best[mutual]

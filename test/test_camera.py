@@ -1,0 +1,55 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aliked_ros.camera import TUM_CAMERAS, Camera
+from aliked_ros.errors import CalibrationError
+
+CAMERAS = {
+    **TUM_CAMERAS,
+    "rational": Camera(640, 480, 300, 310, 320, 240, "rational_polynomial", (0.1, 0.01, 1e-3, 0, 0, 0.1, 0, 0)),
+    "fisheye": Camera(640, 480, 300, 310, 320, 240, "equidistant", (0.1, 0.01, 0.001, 0.0)),
+}
+
+
+@pytest.mark.parametrize("name", CAMERAS)
+def test_projection_inverts_normalisation(name: str) -> None:
+    camera = CAMERAS[name]
+    xy = np.random.default_rng(0).uniform((0, 0), (639, 479), (200, 2)).astype(np.float32)
+    normalised = camera.normalise(xy)
+    assert normalised.dtype == np.float32
+    back = camera.project(np.hstack([normalised, np.ones((200, 1))]))
+    np.testing.assert_allclose(back, xy, atol=2e-4)
+
+
+def test_the_principal_point_is_the_optical_axis() -> None:
+    camera = Camera(640, 480, 500, 500, 320.5, 239.5)
+    np.testing.assert_allclose(camera.normalise(np.array([[320.5, 239.5]], np.float32)), [[0, 0]], atol=1e-7)
+    np.testing.assert_allclose(camera.normalise(np.array([[820.5, 239.5]], np.float32)), [[1, 0]], atol=1e-6)
+
+
+def test_no_points() -> None:
+    camera = TUM_CAMERAS["fr1"]
+    assert camera.normalise(np.empty((0, 2), np.float32)).shape == (0, 2)
+    assert camera.project(np.empty((0, 3))).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((640, 480, 0, 0, 0, 0), "fx = 0"),
+        ((640, 480, -500, 500, 320, 240), "fx = -500"),
+        ((640, 480, float("nan"), 500, 320, 240), "not finite"),
+        ((0, 480, 500, 500, 320, 240), "0×480"),
+        ((640, 480, 500, 500, 320, 240, "brown"), "unknown distortion model 'brown'"),
+        ((640, 480, 500, 500, 320, 240, "plumb_bob", (0.1, 0.2)), "takes 0 or 4 or 5"),
+        ((640, 480, 500, 500, 320, 240, "plumb_bob", (0.1, 0.2, float("inf"), 0)), "not finite"),
+        ((640, 480, 500, 500, 320, 240, "equidistant", (0.1,)), "takes 4"),
+    ],
+)
+def test_impossible_calibrations_are_refused(arguments: tuple[object, ...], message: str) -> None:
+    with pytest.raises(CalibrationError, match=message):
+        Camera(*arguments)  # type: ignore[arg-type]
