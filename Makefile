@@ -1,0 +1,32 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+# Every target does the set-up first; it takes minutes once and seconds after that.
+
+PYTHON ?= python3
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format clean
+
+help: ## print what each target does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: ## environment, ROS 2, torch, compiled ops, messages, weights; makes .venv and env.sh
+	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON) (apt install python3 python3-venv python3-dev)"; exit 1; }
+	@$(PYTHON) -m tools.setup_env
+
+demo: setup ## replay a sequence through the tracker over DDS into out/; SEQUENCE=DIR takes yours, else a simulated one
+	@. ./env.sh && python -m aliked_ros.ros.demo $(if $(SEQUENCE),"$(SEQUENCE)")
+
+test: lint ## lint, types and every test, with the coverage of the nodes' processes
+	@. ./env.sh && tools/run_tests.sh
+
+lint: setup ## formatting, lint and types
+	@. ./env.sh && python -m ruff format --check . && python -m ruff check . && python -m mypy
+
+format: setup ## rewrite the sources in the project's format
+	@. ./env.sh && python -m ruff format . && python -m ruff check --fix .
+
+clean: ## remove everything that was made but .venv and downloads
+	rm -rf build install log out env.sh .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache aliked_ros.egg-info
+	find custom_ops -name '*.so' -delete

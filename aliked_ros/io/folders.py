@@ -1,0 +1,28 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Folders that output goes to."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from aliked_ros.errors import SourceError
+
+
+def make_output_folder(path: Path) -> Path:
+    """Makes a folder with its parents and makes sure that files can be written there before any work.
+
+    Raises:
+        SourceError: it cannot be made or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        # Permission bits say nothing about read-only mounts or root, so only a real file proves it.
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise SourceError(
+            f"{path}: cannot write to this folder ({error.strerror}); choose another output folder"
+        ) from error
+    return path

@@ -1,0 +1,87 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""One way to open whatever holds a sequence."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from aliked_ros.camera import Camera
+from aliked_ros.errors import SourceError
+from aliked_ros.io.camera_device import CameraSource
+from aliked_ros.io.folder import DEFAULT_FRAME_RATE_HZ, FolderSource, is_image
+from aliked_ros.io.frames import FrameSource
+from aliked_ros.io.tum import RGB_LIST, TumSource
+from aliked_ros.io.video import VIDEO_SUFFIXES, VideoSource
+from aliked_ros.io.window import TimeWindow
+
+BAG_SUFFIXES = (".mcap", ".db3", ".bag")
+ACCEPTED = (
+    f"a TUM directory (with {RGB_LIST}), a bag (rosbag 2 directory, .mcap, .db3, or ROS 1 .bag), a folder of images, "
+    "a video file, or a camera (camera0)"
+)
+
+_BAG_METADATA = "metadata.yaml"
+_CAMERA = re.compile(r"camera:?(\d+)")
+
+
+def open_source(
+    spec: str,
+    *,
+    start_s: float = 0.0,
+    duration_s: float | None = None,
+    camera: Camera | None = None,
+    image_topic: str | None = None,
+    frame_rate_hz: float = DEFAULT_FRAME_RATE_HZ,
+) -> FrameSource:
+    """Opens a sequence by what it is.
+
+    Args:
+        spec: a TUM directory, a bag, a folder of images, a video file, ``camera0`` or ``camera:0``.
+        start_s: seconds after the first frame from which frames are delivered.
+        duration_s: seconds that are delivered; ``None`` goes to the end.
+        camera: a calibration instead of the source's own.
+        image_topic: which topic of a bag; ``None`` where it has one camera only.
+        frame_rate_hz: of a folder whose file names are no times.
+
+    Raises:
+        SourceError: nothing is there, or nothing that can be read.
+        ConfigError: an option is out of range.
+    """
+    window = TimeWindow(start_s, duration_s)
+    device, path = _CAMERA.fullmatch(spec), Path(spec)
+    if device is not None and not path.exists():
+        return CameraSource(int(device.group(1)), window=window, camera=camera)
+    if not spec or not path.exists():
+        raise SourceError(f"{spec or 'an empty name'}: no such file, folder or camera; accepted: {ACCEPTED}")
+    if is_bag(path):
+        from aliked_ros.io.bag_source import BagSource  # reads bags only where bags are read
+
+        return BagSource(path, start_s=start_s, duration_s=duration_s, camera=camera, image_topic=image_topic)
+    if (path / RGB_LIST).is_file():
+        return TumSource(path, window=window, camera=camera)
+    if path.is_dir():
+        return _open_folder(path, window, camera, frame_rate_hz)
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        return VideoSource(path, window=window, camera=camera)
+    raise SourceError(f"{path}: a file of this kind is no sequence; accepted: {ACCEPTED}")
+
+
+def is_bag(path: Path) -> bool:
+    """Whether this is a bag: a file by its suffix, a directory by what a recorder writes into it."""
+    if path.is_dir():
+        return (path / _BAG_METADATA).is_file() or any(map(_is_bag_file, path.iterdir()))
+    return _is_bag_file(path)
+
+
+def _is_bag_file(path: Path) -> bool:
+    return path.suffix.lower() in BAG_SUFFIXES and path.is_file()
+
+
+def _open_folder(path: Path, window: TimeWindow, camera: Camera | None, frame_rate_hz: float) -> FolderSource:
+    if not any(map(is_image, path.iterdir())):
+        names = sorted(entry.name for entry in path.iterdir())
+        found = ", ".join(names[:4]) + (", …" if len(names) > 4 else "") if names else "nothing"
+        raise SourceError(f"{path}: this folder holds {found}; accepted: {ACCEPTED}")
+    return FolderSource(path, window=window, camera=camera, frame_rate_hz=frame_rate_hz)

@@ -1,0 +1,72 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""The picture for people: tracks coloured by age, drawn only while someone looks, and never by the tracker's thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from aliked_ros.io.drawing import TrackTrails, draw_banner, draw_tracks
+from aliked_ros.io.encodings import ImageArray
+from aliked_ros.ros import qos
+from aliked_ros.ros.image_conversions import image_message
+from aliked_ros.ros.mailbox import Mailbox, Worker
+
+if TYPE_CHECKING:
+    from aliked_ros.frontend.frontend import FrameResult
+
+
+@dataclass(frozen=True, eq=False)
+class _Picture:
+    image: ImageArray
+    result: FrameResult
+    header: Header
+    latency_ms: float
+
+
+class DebugView:
+    """The topic ~/debug_image, drawn by a thread of its own that skips images it has no time for.
+
+    Args:
+        node: publishes.
+        trail_length: positions of a track that are shown.
+    """
+
+    def __init__(self, node: Node, trail_length: int) -> None:
+        self._publisher = node.create_publisher(
+            Image, "~/debug_image", qos.results(), qos_overriding_options=qos.overridable()
+        )
+        self._trails = TrackTrails(trail_length)
+        self._epoch = 0
+        self._mailbox: Mailbox[_Picture] = Mailbox(1)
+        self._worker = Worker("debug view", self._mailbox, self._draw)
+        self._worker.start()
+
+    def offer(self, image: ImageArray, result: FrameResult, header: Header, latency_ms: float) -> None:
+        """Shows an image and what was found in it, if someone is looking; returns at once."""
+        if self._publisher.get_subscription_count() > 0:
+            self._mailbox.put(_Picture(image, result, header, latency_ms))
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self._mailbox.close()
+        self._worker.join()
+
+    def _draw(self, picture: _Picture) -> None:
+        result = picture.result
+        if result.epoch != self._epoch:
+            self._trails.clear()
+            self._epoch = result.epoch
+        canvas = draw_tracks(picture.image, result.tracks, self._trails.update(result.tracks))
+        text = (
+            f"frame {result.frame_seq}  {len(result.features)} features  {len(result.tracks)} tracks  "
+            f"{picture.latency_ms:.0f} ms"
+        )
+        message = image_message(draw_banner(canvas, text), result.stamp_ns, picture.header.frame_id)
+        message.header = picture.header
+        self._publisher.publish(message)

@@ -1,0 +1,88 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Hands images from the executor's thread to the one that owns the device, and never lets them pile up."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+_T = TypeVar("_T")
+
+
+class Mailbox(Generic[_T]):
+    """A bounded queue that drops its oldest item for a new one. Safe for several threads.
+
+    With a capacity of one it holds just the newest item.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._items: deque[_T] = deque()
+        self._capacity = capacity
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def __len__(self) -> int:
+        with self._changed:
+            return len(self._items)
+
+    def put(self, item: _T) -> int:
+        """Adds an item and returns how many were dropped: older ones that had no room, or this one after closing."""
+        with self._changed:
+            if self._closed:
+                return 1
+            dropped = max(0, len(self._items) + 1 - self._capacity)
+            for _ in range(dropped):
+                self._items.popleft()
+            self._items.append(item)
+            self._changed.notify()
+            return dropped
+
+    def take(self) -> _T | None:
+        """Waits for the oldest item and removes it; ``None`` once the mailbox is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._items or self._closed)
+            return None if self._closed else self._items.popleft()
+
+    def clear(self) -> int:
+        """Drops what is waiting and returns how many that were."""
+        with self._changed:
+            dropped = len(self._items)
+            self._items.clear()
+            return dropped
+
+    def close(self) -> int:
+        """Ends every wait, now and later, and drops what is waiting; returns how many that were."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        return self.clear()
+
+
+class Worker(Generic[_T]):
+    """A thread that handles the items of a mailbox one after another until the mailbox is closed.
+
+    Args:
+        name: of the thread.
+        mailbox: where the items come from.
+        handle: what is done with each; it deals with its own errors.
+    """
+
+    def __init__(self, name: str, mailbox: Mailbox[_T], handle: Callable[[_T], None]) -> None:
+        self._mailbox = mailbox
+        self._handle = handle
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def join(self) -> None:
+        """Waits until the item in hand is done; the mailbox must have been closed."""
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (item := self._mailbox.take()) is not None:
+            self._handle(item)

@@ -1,0 +1,218 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the tracker knows of itself: counters, the last image, rates and latencies. Safe for several threads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from aliked_ros.io.status_fields import TrackerState, TrackerStatus
+
+if TYPE_CHECKING:
+    from aliked_ros.frontend.frontend import FrameResult
+
+_WINDOW = 200  # images that the latency percentiles look back on
+_IDLE_AFTER_S = 2.0  # without an image
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of the images since the start."""
+
+    received: int = 0
+    processed: int = 0
+    dropped: int = 0
+    refused: int = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Images that wait or are under way."""
+        return self.received - self.processed - self.dropped - self.refused
+
+
+@dataclass(frozen=True)
+class LastImage:
+    """What was found in the last image processed, and how long it took."""
+
+    frame_id: str
+    epoch: int
+    num_features: int
+    num_tracks: int
+    mean_track_age: float
+    latency_ms: float
+    publish_ms: float
+    timings_ms: Mapping[str, float]
+
+    @classmethod
+    def of(cls, result: FrameResult, frame_id: str, latency_ms: float, publish_ms: float) -> LastImage:
+        """From what the front-end made of it."""
+        ages = result.tracks.ages
+        return cls(
+            frame_id=frame_id,
+            epoch=result.epoch,
+            num_features=len(result.features),
+            num_tracks=len(result.tracks),
+            mean_track_age=float(ages.mean()) if len(ages) else 0.0,
+            latency_ms=latency_ms,
+            publish_ms=publish_ms,
+            timings_ms=result.timings_ms,
+        )
+
+
+@dataclass(frozen=True)
+class Interval:
+    """What happened since the interval before."""
+
+    seconds: float
+    counts: Counts  # of this interval alone
+    latency_ms: Mapping[str, float]  # p50, p95, max over the last images; empty before the first
+
+
+class Monitor:
+    """Counts images and measures, and says how the tracker is doing.
+
+    At any moment received = processed + dropped + refused + in flight.
+
+    Args:
+        clock: seconds, monotonic; for tests.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._counts = Counts()
+        self._last: LastImage | None = None
+        self._last_refusal = ""
+        self._latencies_ms: deque[float] = deque(maxlen=_WINDOW)
+        self._interval_start = (clock(), self._counts)
+        self._received_at_s: float | None = None
+        self._state = TrackerState.STARTING
+        self._failed = False
+
+    def set_state(self, state: TrackerState) -> None:
+        """STARTING, DISABLED, or IDLE for a node that takes images; RUNNING and ERROR follow from the images."""
+        with self._lock:
+            self._state = state
+            self._failed = False
+
+    def received(self) -> None:
+        """An image has come."""
+        with self._lock:
+            self._add(received=1)
+            self._received_at_s = self._clock()
+
+    def dropped(self, count: int) -> None:
+        """Images gave way to newer ones."""
+        with self._lock:
+            self._add(dropped=count)
+
+    def refused(self, reason: str, *, failed: bool = False) -> None:
+        """An image could not be used, or (failed) the node could not deal with it."""
+        with self._lock:
+            self._add(refused=1)
+            self._last_refusal = reason
+            self._failed = failed
+
+    def processed(self, image: LastImage) -> None:
+        """An image was processed and its results sent."""
+        with self._lock:
+            self._add(processed=1)
+            self._last = image
+            self._latencies_ms.append(image.latency_ms)
+            self._failed = False
+
+    @property
+    def counts(self) -> Counts:
+        """The counters, of one moment."""
+        with self._lock:
+            return self._counts
+
+    @property
+    def last(self) -> LastImage | None:
+        """The last image processed; ``None`` before the first."""
+        with self._lock:
+            return self._last
+
+    @property
+    def last_refusal(self) -> str:
+        """Why the last image that was refused was; empty when none was."""
+        with self._lock:
+            return self._last_refusal
+
+    @property
+    def seconds_without_image(self) -> float | None:
+        """Time since the last image came; ``None`` before the first."""
+        with self._lock:
+            return None if self._received_at_s is None else self._clock() - self._received_at_s
+
+    def next_interval(self) -> Interval:
+        """Ends an interval and begins the next; for a reporter that comes back regularly."""
+        with self._lock:
+            now, counts = self._clock(), self._counts
+            start, before = self._interval_start
+            self._interval_start = (now, counts)
+            latencies = list(self._latencies_ms)
+        changes = {name: getattr(counts, name) - getattr(before, name) for name in Counts.__dataclass_fields__}
+        return Interval(now - start, Counts(**changes), _percentiles(latencies))
+
+    def status(self, *, device: str, backend: str, precision: str, model: str) -> TrackerStatus:
+        """The state, counters and last image, with what runs."""
+        with self._lock:
+            counts, last, state = self._counts, self._last, self._current_state()
+        values = {} if last is None else _values_of(last)
+        return TrackerStatus(
+            state=state,
+            device=device,
+            backend=backend,
+            precision=precision,
+            model=model,
+            received=counts.received,
+            processed=counts.processed,
+            dropped=counts.dropped,
+            refused=counts.refused,
+            **values,
+        )
+
+    def _add(self, received: int = 0, processed: int = 0, dropped: int = 0, refused: int = 0) -> None:
+        counts = self._counts
+        self._counts = Counts(
+            counts.received + received,
+            counts.processed + processed,
+            counts.dropped + dropped,
+            counts.refused + refused,
+        )
+
+    def _current_state(self) -> TrackerState:
+        if self._state != TrackerState.IDLE:
+            return self._state
+        if self._failed:
+            return TrackerState.ERROR
+        recent = self._received_at_s is not None and self._clock() - self._received_at_s < _IDLE_AFTER_S
+        return TrackerState.RUNNING if recent else TrackerState.IDLE
+
+
+def _values_of(last: LastImage) -> dict[str, Any]:
+    return {
+        "num_features": last.num_features,
+        "num_tracks": last.num_tracks,
+        "mean_track_age": last.mean_track_age,
+        "latency_ms": last.latency_ms,
+        "preprocess_ms": last.timings_ms["preprocess"],
+        "inference_ms": last.timings_ms["inference"],
+        "match_ms": last.timings_ms["match"],
+        "publish_ms": last.publish_ms,
+    }
+
+
+def _percentiles(latencies_ms: list[float]) -> dict[str, float]:
+    if not latencies_ms:
+        return {}
+    p50, p95 = np.percentile(latencies_ms, (50, 95))
+    return {"p50": float(p50), "p95": float(p95), "max": max(latencies_ms)}

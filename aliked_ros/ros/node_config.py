@@ -1,0 +1,91 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the nodes can be told beyond what the front-end can; the only place where these defaults are written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aliked_ros.camera import TUM_CAMERAS
+from aliked_ros.config import Config, option
+from aliked_ros.errors import ConfigError
+
+IMAGE_TRANSPORTS = ("raw", "compressed")
+DESCRIPTOR_DTYPES = ("none", "float32", "float16", "int8")
+_SOURCE_ID_BYTES = 64  # bound of source_id in the message definitions
+
+
+@dataclass(frozen=True)
+class TrackerNodeConfig(Config):
+    """How the tracker node takes images and what it sends."""
+
+    source_id: str = option("camera", "name of the camera in every message; at most 64 bytes")
+    image_transport: str = option(
+        "raw", "subscribe to image (raw) or to image/compressed (compressed)", choices=IMAGE_TRANSPORTS
+    )
+    process_every_frame: bool = option(
+        False, "take images reliably and in order, for replays; otherwise the newest first, and old ones are dropped"
+    )
+    queue_size: int = option(
+        30, "images that may wait while every frame is processed; the oldest is dropped beyond",
+        unit="images", minimum=1, maximum=10000,
+    )  # fmt: skip
+    descriptor_dtype: str = option(
+        "float32", "type of the descriptors in ~/features; none leaves them out", choices=DESCRIPTOR_DTYPES, live=True
+    )
+    warmup_width: int = option(
+        640, "width of the images to prepare for at start; 0 prepares at the first image",
+        unit="pixels", minimum=0, maximum=16384,
+    )  # fmt: skip
+    warmup_height: int = option(
+        480, "height of the images to prepare for at start; 0 prepares at the first image",
+        unit="pixels", minimum=0, maximum=16384,
+    )  # fmt: skip
+    trail_length: int = option(
+        16, "positions of a track that ~/debug_image shows", unit="images", minimum=1, maximum=1000
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        size = len(self.source_id.encode())
+        if not 1 <= size <= _SOURCE_ID_BYTES:
+            raise ConfigError(f"source_id must have 1 to {_SOURCE_ID_BYTES} bytes, got {size}: {self.source_id!r}")
+
+
+@dataclass(frozen=True)
+class PlayerConfig(Config):
+    """What the player replays, and how."""
+
+    input: str = option(
+        "", "TUM directory, bag, folder of images, video file or camera0; what aliked_ros.io.open_source takes"
+    )
+    image_topic: str = option("", "image topic of a bag; empty where it has one camera only")
+    calibration: str = option(
+        "", f"calibration to publish: empty for the source's own, {', '.join(TUM_CAMERAS)}, or a camera_info YAML file"
+    )
+    rate: float = option(
+        1.0, "speed as a multiple of the recording's; 0 plays as fast as it can", minimum=0.0, maximum=1000.0
+    )
+    start: float = option(0.0, "where to start, after the first frame", unit="seconds", minimum=0.0, maximum=1e9)
+    duration: float = option(0.0, "how much to play; 0 plays to the end", unit="seconds", minimum=0.0, maximum=1e9)
+    loop: bool = option(False, "start over at the end; stamps jump back then, unless they are restamped")
+    restamp: bool = option(
+        False, "stamp frames with the time of their publication, as a live camera does, and publish no /clock"
+    )
+    frame_id: str = option("camera", "frame of the images: the camera's optical frame")
+    world_frame_id: str = option("world", "frame of the ground truth")
+    publish_compressed: bool = option(False, "publish image/compressed (JPEG) as well")
+    wait_for_subscribers: int = option(
+        0, "subscribers of the images to wait for before the first frame", minimum=0, maximum=1000
+    )
+    wait_for: str = option(
+        "", "topic of aliked_msgs/Features: lock step, a frame is played after the features of the one before have come"
+    )
+    timeout: float = option(
+        30.0, "longest wait for subscribers or features before giving up", unit="seconds", minimum=0.1, maximum=1e6
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.input:
+            raise ConfigError("input must name what to play, such as -p input:=DIRECTORY; it is empty")

@@ -1,0 +1,129 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Configuration dataclasses as ROS parameters: declared, described, validated, and changed while the node runs."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from aliked_ros.config import Config, NamedOption
+from aliked_ros.errors import ConfigError
+
+_ConfigT = TypeVar("_ConfigT", bound=Config)
+# Parameters that rclpy, launch files or DDS vendors set on any node, and that are no business of ours.
+_FOREIGN_PREFIXES = ("use_sim_time", "qos_overrides.", "start_type_description_service")
+_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
+
+
+class NodeParameters:
+    """The parameters of a node, one for each option of some configurations.
+
+    Options marked ``live`` can be set while the node runs. A set of changes is accepted as a whole or, with the
+    reason, not at all.
+
+    Args:
+        node: declares the parameters and takes their initial values from files and the command line.
+        groups: configurations with the prefix of their parameters, which may be empty.
+
+    Raises:
+        ConfigError: an initial value has the wrong type or is out of range, or belongs to no parameter.
+    """
+
+    def __init__(self, node: Node, groups: Sequence[tuple[str, type[Config]]]) -> None:
+        self._node = node
+        self._apply: Callable[[], None] | None = None
+        values = {
+            kind: {named.name: self._declare(prefix, named) for named in kind.options()} for prefix, kind in groups
+        }
+        # A misspelt name first: it may be why a required value is missing.
+        refuse_unknown(_overrides(node), list(node._parameters))
+        self._configs: list[tuple[str, Config]] = [(prefix, kind.from_mapping(values[kind])) for prefix, kind in groups]
+        node.add_on_set_parameters_callback(self._on_set)
+
+    def get(self, kind: type[_ConfigT]) -> _ConfigT:
+        """The configuration of this type that is in force."""
+        return next(config for _, config in self._configs if isinstance(config, kind))
+
+    def on_change(self, apply: Callable[[], None]) -> None:
+        """Calls this after every accepted change, in the executor's thread."""
+        self._apply = apply
+
+    def _declare(self, prefix: str, named: NamedOption) -> Any:
+        name = _full_name(prefix, named.name)
+        try:
+            return self._node.declare_parameter(name, named.default, descriptor_of(named)).value
+        except InvalidParameterTypeException as error:
+            given = _overrides(self._node)[name]
+            example = "; write 1.0 for 1" if named.type is float else ""
+            raise ConfigError(f"parameter {name} must be {named.type.__name__}, got {given!r}{example}") from error
+        except InvalidParameterValueException as error:
+            given = _overrides(self._node)[name]
+            raise ConfigError(f"parameter {name}: {given!r} is not allowed; {named.option.describe()}") from error
+
+    def _on_set(self, changed: Sequence[Parameter]) -> SetParametersResult:
+        try:
+            configs = self._with(changed)
+        except ConfigError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        if configs != self._configs:
+            self._configs = configs
+            if self._apply is not None:
+                self._apply()
+        return SetParametersResult(successful=True)
+
+    def _with(self, changed: Sequence[Parameter]) -> list[tuple[str, Config]]:
+        """The configurations after these changes; parameters of others, like use_sim_time, are left alone."""
+        values = {parameter.name: parameter.value for parameter in changed}
+        configs = []
+        for prefix, config in self._configs:
+            names = {_full_name(prefix, named.name): named.name for named in config.options()}
+            ours = {names[name]: value for name, value in values.items() if name in names}
+            configs.append((prefix, config.replace(**ours)))
+        return configs
+
+
+def descriptor_of(named: NamedOption) -> ParameterDescriptor:
+    """What tools show of a parameter and what rclpy enforces: meaning, unit, range, choices, read-only."""
+    option = named.option
+    descriptor = ParameterDescriptor(description=option.describe(), read_only=not option.live)
+    if option.choices:
+        descriptor.additional_constraints = "one of " + ", ".join(option.choices)
+    if option.minimum is None and option.maximum is None:
+        return descriptor
+    if named.type is float:
+        low = -sys.float_info.max if option.minimum is None else option.minimum
+        high = sys.float_info.max if option.maximum is None else option.maximum
+        descriptor.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=float(high), step=0.0)]
+    else:
+        low = _INT64_MIN if option.minimum is None else option.minimum
+        high = _INT64_MAX if option.maximum is None else option.maximum
+        descriptor.integer_range = [IntegerRange(from_value=int(low), to_value=int(high), step=1)]
+    return descriptor
+
+
+def refuse_unknown(given: Mapping[str, Any], declared: Sequence[str]) -> None:
+    """Raises ConfigError for a value that was given to no declared parameter; it would be ignored in silence."""
+    for name in sorted(set(given) - set(declared)):
+        if name.startswith(_FOREIGN_PREFIXES):
+            continue
+        near = difflib.get_close_matches(name, declared, n=1)
+        hint = f"did you mean {near[0]}?" if near else "`ros2 param list` shows the known ones"
+        raise ConfigError(f"unknown parameter {name} = {given[name]!r}; {hint}")
+
+
+def _full_name(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix else name
+
+
+def _overrides(node: Node) -> dict[str, Any]:
+    """The initial values from files, command line and constructor; rclpy keeps them, but has no name for them."""
+    given = cast("Mapping[str, Parameter]", node._parameter_overrides)
+    return {name: parameter.value for name, parameter in given.items()}

@@ -1,0 +1,87 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Publishes what the front-end found in an image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rclpy.node import Node
+from std_msgs.msg import Header
+
+from aliked_msgs.msg import Features, Matches, Tracks
+from aliked_ros.io.descriptors import DescriptorDtype
+from aliked_ros.io.message_fields import FrameMeta
+from aliked_ros.ros import qos
+from aliked_ros.ros.conversions import features_to_message, matches_to_message, tracks_to_message
+
+if TYPE_CHECKING:
+    from aliked_ros.engine.base import EngineInfo
+    from aliked_ros.frontend.frontend import FrameResult
+
+
+class ResultPublisher:
+    """The topics ~/features, ~/matches and ~/tracks of one camera. A message nobody subscribes to is not made.
+
+    Args:
+        node: publishes.
+        source_id: name of the camera in the messages.
+        info: what made the features.
+    """
+
+    def __init__(self, node: Node, source_id: str, info: EngineInfo) -> None:
+        self._source_id = source_id
+        self._info = info
+        self._features, self._matches, self._tracks = (
+            node.create_publisher(kind, topic, qos.results(), qos_overriding_options=qos.overridable())
+            for kind, topic in ((Features, "~/features"), (Matches, "~/matches"), (Tracks, "~/tracks"))
+        )
+
+    def publish(self, result: FrameResult, header: Header, descriptor_dtype: DescriptorDtype) -> None:
+        """Publishes the features, then the matches where there is a previous image, then the tracks.
+
+        Args:
+            result: what was found.
+            header: the image's, passed on verbatim.
+            descriptor_dtype: how the descriptors are sent.
+
+        Raises:
+            MessageError: the header's stamp does not fit into a message.
+        """
+        meta = self._meta(result, header)
+        if _is_wanted(self._features):
+            ids = result.tracks.ids_of_features(len(result.features))
+            self._features.publish(
+                features_to_message(
+                    result.features, meta, header=header, track_ids=ids, descriptor_dtype=descriptor_dtype
+                )
+            )
+        self._publish_matches(result, meta, header)
+        if _is_wanted(self._tracks):
+            width, height = result.features.image_width, result.features.image_height
+            self._tracks.publish(
+                tracks_to_message(result.tracks, meta, image_width=width, image_height=height, header=header)
+            )
+
+    def _publish_matches(self, result: FrameResult, meta: FrameMeta, header: Header) -> None:
+        seq_ref, stamp_ref_ns = result.frame_seq_ref, result.stamp_ref_ns
+        if result.matches is None or seq_ref is None or stamp_ref_ns is None or not _is_wanted(self._matches):
+            return
+        self._matches.publish(
+            matches_to_message(result.matches, meta, frame_seq_ref=seq_ref, stamp_ref_ns=stamp_ref_ns, header=header)
+        )
+
+    def _meta(self, result: FrameResult, header: Header) -> FrameMeta:
+        return FrameMeta(
+            stamp_ns=result.stamp_ns,
+            frame_id=header.frame_id,
+            frame_seq=result.frame_seq,
+            epoch=result.epoch,
+            source_id=self._source_id,
+            model=self._info.model,
+            weights_sha256=self._info.weights_sha256,
+        )
+
+
+def _is_wanted(publisher: Any) -> bool:
+    return bool(publisher.get_subscription_count() > 0)

@@ -1,0 +1,47 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Writes docs/parameters.md from the configuration dataclasses: ``python -m tools.document_parameters``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aliked_ros.config import Config, NamedOption
+from aliked_ros.ros.node_config import PlayerConfig
+from aliked_ros.ros.tracker import PARAMETER_GROUPS
+from aliked_ros.sim.config import SimulationConfig
+
+TARGET = Path(__file__).resolve().parents[1] / "docs" / "parameters.md"
+Groups = tuple[tuple[str, type[Config]], ...]  # the prefix of each configuration's parameters
+SECTIONS: tuple[tuple[str, Groups], ...] = (
+    ("tracker", PARAMETER_GROUPS),
+    ("player", (("", PlayerConfig),)),
+    ("Simulated sequences (`aliked-ros sim`)", (("", SimulationConfig),)),
+)
+INTRODUCTION = """\
+# Parameters
+
+Made by `python -m tools.document_parameters` from the configuration classes, the only place where defaults are written;
+`ros2 param describe` and `--help` say the same. *Live* parameters may be set while the node runs.
+"""
+
+
+def document() -> str:
+    """The whole page, Markdown."""
+    return "\n".join([INTRODUCTION, *(_section(title, configs) for title, configs in SECTIONS)])
+
+
+def _section(title: str, groups: Groups) -> str:
+    rows = [_row(prefix, named) for prefix, config in groups for named in config.options()]
+    return "\n".join([f"## {title}", "", "| parameter | default | live | meaning |", "|---|---|---|---|", *rows, ""])
+
+
+def _row(prefix: str, named: NamedOption) -> str:
+    name = f"{prefix}.{named.name}" if prefix else named.name
+    default = str(named.default).lower() if isinstance(named.default, bool) else repr(named.default).replace("'", '"')
+    live = " yes " if named.option.live else " "
+    return f"| `{name}` | `{default}` |{live}| {named.option.describe()} |"
+
+
+if __name__ == "__main__":
+    TARGET.write_text(document(), encoding="utf-8")

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+# Runs every test and measures which lines ran, also in the processes that tests start (see [tool.coverage]).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+python -m coverage erase
+status=0
+python -m coverage run -m pytest "$@" || status=$?
+python -m coverage combine --quiet
+python -m coverage report --fail-under=90 || status=$?
+exit "$status"
