@@ -28,7 +28,7 @@ class MessageError(AlikedError, ValueError):
 
 
 class SourceError(AlikedError):
-    """A sequence, bag or video is missing, cut off or unreadable."""
+    """A sequence, bag, video or picture is missing, cut off or unreadable, or cannot be written."""
 
 
 class WeightsError(AlikedError):

@@ -54,7 +54,7 @@ def test_imports_point_downwards(path: Path) -> None:
     [
         ("aliked_ros", ["torch", "rclpy", "cv2"]),
         ("aliked_ros.io.sources", ["torch", "rclpy"]),
-        ("aliked_ros.sim", ["torch", "rclpy"]),
+        ("aliked_ros.sim.simulation", ["torch", "rclpy"]),
         ("aliked_ros.frontend.frontend", ["rclpy"]),
         ("aliked_ros.cli.main", ["torch", "rclpy"]),
     ],

@@ -171,14 +171,16 @@ def make_recipe(with_cuda: bool) -> Recipe:
 
     optimise = ["-O3", "-g0", *(["-march=native"] if _is_set("ALIKED_NATIVE") else [])]
     find_compiler: Callable[[], str] = get_cxx_compiler
-    macros = _compiler_macros(find_compiler(), optimise)
+    compiler = find_compiler()
+    macros = _compiler_macros(compiler, optimise)
+    openmp = _openmp_flags(compiler)
     define = [f"-DALIKED_CUDA_VERSION={torch.version.cuda}"] if with_cuda else []
     tools = [torch.__version__, str(torch._C._GLIBCXX_USE_CXX11_ABI), platform.machine(), macros]
     return Recipe(
         sources=tuple(sources(with_cuda)),
-        cxx_flags=(*optimise, *define, *_openmp_flags()),
+        cxx_flags=(*optimise, *define, *openmp),
         nvcc_flags=("-O3", *define),
-        link_flags=tuple(_openmp_link_flags(is_clang="__clang__" in macros)),
+        link_flags=tuple(_openmp_library(openmp, is_clang="__clang__" in macros)),
         architectures=_architectures() if with_cuda else "",
         tools=(*tools, str(torch.version.cuda), _nvcc_version()) if with_cuda else tuple(tools),
     )
@@ -193,18 +195,22 @@ def _compiler_macros(compiler: str, flags: list[str]) -> str:
         raise OpsBuildError(f"the C++ compiler {compiler!r} does not run ({error}); install one or set CXX") from error
 
 
-def _openmp_flags() -> list[str]:
-    # torch shares work between threads through OpenMP, by code that is compiled into its callers.
-    return ["-fopenmp"] if sys.platform == "linux" else []
+def _openmp_flags(compiler: str) -> list[str]:
+    """The flag by which torch's sharing of work between threads, which is compiled into its callers, takes effect."""
+    command = [compiler, "-fopenmp", "-include", "omp.h", "-fsyntax-only", "-x", "c++", os.devnull]
+    if subprocess.run(command, check=False, capture_output=True).returncode == 0:
+        return ["-fopenmp"]
+    _LOG.warning("%s has no OpenMP (clang needs libomp): the operators will use one thread on a CPU", compiler)
+    return []
 
 
-def _openmp_link_flags(is_clang: bool) -> list[str]:
+def _openmp_library(flags: list[str], is_clang: bool) -> list[str]:
     import torch
 
     # torch's wheels carry their own OpenMP library, at times under a name of its own. With another one beside it
     # there would be two pools of threads, and ours would not know torch's number of threads.
     bundled = sorted((Path(torch.__file__).parent / "lib").glob("libgomp*.so*"))
-    return [str(bundled[0])] if bundled and not is_clang else _openmp_flags()
+    return [str(bundled[0])] if flags and bundled and not is_clang else flags
 
 
 def _architectures() -> str:

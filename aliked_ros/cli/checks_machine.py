@@ -16,15 +16,17 @@ from aliked_ros.cli.checks import Finding, State, is_importable, version_of
 _FEATURES = {"AVX2": {"avx2"}, "AVX-512": {"avx512f"}, "bf16": {"avx512_bf16", "bf16"}, "AMX": {"amx_tile"}}
 _CPUINFO = Path("/proc/cpuinfo")
 
-# Module, its distributions, whether everything needs it, and what it is for.
+# Module, its distributions, what its absence means, and what it is for.
 _PACKAGES = (
-    ("numpy", ("numpy",), True, "arrays"),
-    ("cv2", ("opencv-python-headless", "opencv-python"), True, "images"),
-    ("poselib", ("poselib",), False, "geometric verification"),
-    ("rosbags", ("rosbags",), False, "bags"),
-    ("mcap", ("mcap",), False, "bags in mcap"),
-    ("skimage", ("scikit-image",), False, "simulated sequences"),
-    ("kornia", ("kornia",), False, "comparisons in the tests"),
+    ("numpy", ("numpy",), State.MISSING, "arrays"),
+    ("cv2", ("opencv-python-headless", "opencv-python"), State.MISSING, "images"),
+    ("poselib", ("poselib",), State.MISSING, "geometric verification"),
+    ("tqdm", ("tqdm",), State.MISSING, "progress"),
+    ("yaml", ("pyyaml",), State.MISSING, "calibrations"),
+    ("rosbags", ("rosbags",), State.WARNING, "bags"),
+    ("mcap", ("mcap",), State.WARNING, "bags in mcap"),
+    ("skimage", ("scikit-image",), State.WARNING, "simulated sequences"),
+    ("kornia", ("kornia",), State.OK, "comparison with another implementation"),
 )
 
 
@@ -63,9 +65,8 @@ def read_cpuinfo(path: Path) -> tuple[frozenset[str], str]:
 
 def check_optional_packages() -> Iterator[Finding]:
     """The packages beside torch and ROS."""
-    for module, distributions, needed, purpose in _PACKAGES:
+    for module, distributions, absence, purpose in _PACKAGES:
         if is_importable(module):
             yield Finding(module, State.OK, version_of(*distributions))
         else:
-            state = State.MISSING if needed else State.WARNING
-            yield Finding(module, state, f"not installed; for {purpose}", f"pip install {distributions[0]}")
+            yield Finding(module, absence, f"not installed; for {purpose}", f"pip install {distributions[0]}")

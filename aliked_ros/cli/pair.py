@@ -41,7 +41,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Matches the images and shows or writes them."""
     from aliked_ros.cli.viewers import PictureViewer, WindowViewer
-    from aliked_ros.frontend.extractor import Extractor
     from aliked_ros.io.folder import list_images
 
     config = extractor_config(args)
@@ -50,6 +49,9 @@ def run(args: argparse.Namespace) -> int:
     if len(paths) < 2:
         raise SourceError(f"{args.input}: has one image only; put at least two there to match")
     viewer = PictureViewer(args.output) if args.no_display else WindowViewer("ALIKED pair", wait_always=True)
+    # After what can be wrong with the input and the output: loading the network takes seconds.
+    from aliked_ros.frontend.extractor import Extractor
+
     with viewer:
         rows = _match_all(Extractor.from_config(config), paths, min_similarity, viewer)
     print(table(rows, _HEADER))

@@ -46,8 +46,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Tracks the sequence and shows or writes it."""
     from aliked_ros.cli.viewers import VideoViewer, WindowViewer
-    from aliked_ros.frontend.extractor import Extractor
-    from aliked_ros.frontend.frontend import Frontend
     from aliked_ros.io.sources import open_source
 
     config = extractor_config(args)
@@ -55,6 +53,10 @@ def run(args: argparse.Namespace) -> int:
     video = args.output / VIDEO_NAME
     with open_source(args.input, start_s=args.start_s, duration_s=args.duration_s) as source:
         viewer = VideoViewer(video) if args.no_display else WindowViewer("ALIKED seq", wait_always=False)
+        # After what can be wrong with the input and the output: loading the network takes seconds.
+        from aliked_ros.frontend.extractor import Extractor
+        from aliked_ros.frontend.frontend import Frontend
+
         frontend = Frontend(Extractor.from_config(config), tracking, camera=source.camera)
         measured = Measurements()
         try:

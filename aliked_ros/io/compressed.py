@@ -22,7 +22,6 @@ _JPEG_SCAN_MARKER = 0xDA
 _JPEG_LONE_MARKERS = frozenset({0x01, *range(0xD0, 0xD8)})  # TEM and RSTn carry no length
 # In entropy-coded data a 0xFF before a zero is data, and restart markers change nothing (ITU-T T.81, B.1.1).
 _JPEG_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
-_PNG_DEPTH_OFFSET = 24
 
 
 def decode_compressed(data: Any) -> ImageArray:
@@ -35,14 +34,25 @@ def decode_compressed(data: Any) -> ImageArray:
     """
     flat = as_bytes(data)
     content = flat.data
-    if bytes(content[:2]) == _JPEG_START:
-        _check_jpeg(content)
-    elif bytes(content[:8]) == _PNG_SIGNATURE:
-        _check_png(content)
-    else:
+    if not check_whole(content):
         start = bytes(content[:8]).hex(" ") or "nothing"
         raise ImageError(f"compressed image is neither JPEG nor PNG: it starts with {start}")
     return _decode(flat)
+
+
+def check_whole(content: memoryview | bytes) -> bool:
+    """Whether this is a JPEG or a PNG; False leaves other formats to whoever decodes them.
+
+    Raises:
+        ImageError: it is one, but cut off or damaged.
+    """
+    if bytes(content[:2]) == _JPEG_START:
+        _check_jpeg(content)
+        return True
+    if bytes(content[:8]) == _PNG_SIGNATURE:
+        _check_png(content)
+        return True
+    return False
 
 
 def _decode(flat: ImageArray) -> ImageArray:
@@ -53,7 +63,10 @@ def _decode(flat: ImageArray) -> ImageArray:
     if image is None:
         raise ImageError(f"compressed image of {len(flat)} bytes is damaged and cannot be decoded")
     if image.dtype != np.uint8:
-        raise ImageError(f"compressed image has elements of {image.dtype}; a camera image must have 8 bits")
+        raise ImageError(
+            f"compressed image has {8 * image.itemsize} bits per sample; a camera image must have 8: "
+            "16-bit PNG is for depth"
+        )
     check_size(*image.shape[:2])
     if image.ndim == 2:
         return np.asarray(image, np.uint8)
@@ -98,11 +111,6 @@ def _check_png(content: memoryview | bytes) -> None:
         if zlib.crc32(content[position + 4 : end - 4]) != checksum:
             raise ImageError(f"PNG is damaged: the chunk at byte {position} has a wrong checksum")
         kind = bytes(content[position + 4 : position + 8])
-        if kind == b"IHDR" and content[_PNG_DEPTH_OFFSET] > 8:
-            raise ImageError(
-                f"PNG has {content[_PNG_DEPTH_OFFSET]} bits per sample; a camera image must have 8: "
-                "16-bit PNG is for depth"
-            )
         if kind == b"IEND":
             return
         position = end

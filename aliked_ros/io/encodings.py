@@ -115,14 +115,10 @@ def unusable_encoding(encoding: str) -> ImageError:
 def check_size(height: int, width: int) -> None:
     """Raises ImageError for an image below 32×32 pixels."""
     if min(height, width) < MIN_SIZE_PX:
-        raise ImageError(
-            f"an image must be at least {MIN_SIZE_PX}×{MIN_SIZE_PX} pixels, got {width}×{height}"
-        )
+        raise ImageError(f"an image must be at least {MIN_SIZE_PX}×{MIN_SIZE_PX} pixels, got {width}×{height}")
 
 
-def decode_depth(
-    encoding: str, height: int, width: int, step: int, is_bigendian: bool, data: Any
-) -> DepthArray:
+def decode_depth(encoding: str, height: int, width: int, step: int, is_bigendian: bool, data: Any) -> DepthArray:
     """A depth image in metres, (H, W) float32, NaN where nothing was measured (0, negative or not finite).
 
     ``16UC1`` is in millimetres and ``32FC1`` in metres (REP 118); the big-endian flag is honoured.

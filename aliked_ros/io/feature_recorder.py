@@ -18,7 +18,7 @@ from mcap.well_known import MessageEncoding, Profile, SchemaEncoding
 from mcap.writer import CompressionType, Writer
 
 from aliked_ros.errors import MessageError, SourceError
-from aliked_ros.io.message_fields import Fields
+from aliked_ros.io.fields import Fields
 from aliked_ros.io.ros_types import schema_text, serialize, type_hash
 
 _LIBRARY = "aliked_ros"

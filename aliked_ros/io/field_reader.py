@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import array
 import enum
-import math
 from collections.abc import Sized
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -43,12 +42,11 @@ def as_array(name: str, value: Any, dtype: Any) -> _Array:
 
 def _from_list(name: str, value: list[Any] | tuple[Any, ...], dtype: np.dtype[Any]) -> _Array:
     try:
-        converted = np.array(value, dtype)
+        # Not by NumPy, whose releases before 2 wrap numbers that are out of range round.
+        converted = array.array(dtype.char, value)
     except (TypeError, ValueError, OverflowError) as error:
-        raise MessageError(f"{name} must be a sequence of {dtype}: {error}") from error
-    if converted.ndim != 1:
-        raise MessageError(f"{name} must be a flat sequence of {dtype}, got {converted.ndim} dimensions")
-    return converted
+        raise MessageError(f"{name} must be a flat sequence of {dtype}: {error}") from error
+    return np.frombuffer(converted, dtype) if len(converted) else np.empty(0, dtype)
 
 
 @dataclass(frozen=True)
@@ -117,9 +115,7 @@ class FieldReader:
         xy = self.rows(name, np.float32, count, 2)
         if not np.isfinite(xy).all():
             row = int(np.flatnonzero(~np.isfinite(xy).all(axis=1))[0])
-            raise MessageError(
-                f"{self.kind}.{name} must be finite, row {row} of {count} is {xy[row].tolist()}"
-            )
+            raise MessageError(f"{self.kind}.{name} must be finite, row {row} of {count} is {xy[row].tolist()}")
         return xy
 
     def indices(self, name: str, count: int, limit: int | None) -> _Array:
@@ -131,13 +127,6 @@ class FieldReader:
                 f"{self.kind}.{name} row {row} is feature {int(values[row])}, but there are {limit} features"
             )
         return values
-
-    def finite(self, name: str) -> float:
-        """A number that is neither infinite nor NaN."""
-        value = float(self.get(name))
-        if not math.isfinite(value):
-            raise MessageError(f"{self.kind}.{name} must be finite, got {value}")
-        return value
 
     def _check_length(self, name: str, values: Sized, count: int, columns: int, *, optional: bool) -> None:
         expected = count * columns

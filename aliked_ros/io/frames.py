@@ -112,9 +112,7 @@ class Frame:
             raise ShapeError(f"image must be uint8 of shape (H, W, 3) or (H, W), got {found}")
         depth: Any = self.depth_m
         if depth is not None and (depth.dtype != np.float32 or depth.shape != image.shape[:2]):
-            raise ShapeError(
-                f"depth_m must be float32 of shape {image.shape[:2]}, got {depth.dtype} {depth.shape}"
-            )
+            raise ShapeError(f"depth_m must be float32 of shape {image.shape[:2]}, got {depth.dtype} {depth.shape}")
 
 
 class FrameSource(Protocol):

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aliked_ros.errors import SourceError
+from aliked_ros.errors import ImageError, SourceError
+from aliked_ros.io.compressed import check_whole
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 TUM_DEPTH_SCALE = 5000.0  # units of a 16-bit depth PNG per metre; 0 means that nothing was measured
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_JPEG_SIGNATURE = b"\xff\xd8"
-_JPEG_SCAN = b"\xff\xda"
-_JPEG_END = b"\xff\xd9"
 _REMEDY = "copy or download the file again, or take it out of the sequence"
 
 
@@ -82,36 +78,17 @@ def _read_bytes(path: Path) -> bytes:
 def _decode(data: bytes, name: str, flags: int) -> NDArray[Any]:
     if not data:
         raise SourceError(f"{name}: the file is empty; {_REMEDY}")
-    # Some OpenCV versions fill what is missing of a cut-off file with grey and call that success.
-    if not _is_whole(data):
-        raise SourceError(f"{name}: the image is cut off after {len(data)} bytes; {_REMEDY}")
     try:
+        # Some OpenCV versions fill what is missing of a cut-off file with grey and call that success.
+        check_whole(data)
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except ImageError as error:
+        raise SourceError(f"{name}: {error}; {_REMEDY}") from error
     except cv2.error as error:
         raise SourceError(f"{name}: cannot be decoded ({error.err}); {_REMEDY}") from error
     if image is None:
         raise SourceError(f"{name}: not an image, or a damaged one ({len(data)} bytes); {_REMEDY}")
     return image
-
-
-def _is_whole(data: bytes) -> bool:
-    """Whether a PNG has its last chunk and a JPEG its end marker; other formats are left to the decoder."""
-    if data.startswith(_PNG_SIGNATURE):
-        return _png_is_whole(data)
-    if data.startswith(_JPEG_SIGNATURE):
-        # A thumbnail has an end of its own, but ahead of the last scan; inside a scan neither can be.
-        return data.rfind(_JPEG_END) > data.rfind(_JPEG_SCAN)
-    return True
-
-
-def _png_is_whole(data: bytes) -> bool:
-    offset = len(_PNG_SIGNATURE)
-    while offset + 12 <= len(data):  # length, type, and checksum of a chunk are 4 bytes each
-        length, kind = struct.unpack_from(">I4s", data, offset)
-        offset += 12 + int(length)
-        if kind == b"IEND":
-            return offset <= len(data)
-    return False
 
 
 def _write(path: Path, image: NDArray[Any]) -> None:

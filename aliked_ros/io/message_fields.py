@@ -29,9 +29,8 @@ from aliked_ros.io.descriptors import (
     encode_descriptors,
 )
 from aliked_ros.io.field_reader import FieldReader
-from aliked_ros.io.stamps import join_stamp, split_stamp
-
-Fields = dict[str, Any]
+from aliked_ros.io.fields import Fields, bounded, flat, header_fields, none_if_empty, per_row, time_fields
+from aliked_ros.io.stamps import join_stamp
 
 _SHORT_TEXT = 64  # bound of source_id, model and weights_sha256 in the message definitions
 _MATCHER_TEXT = 32
@@ -93,17 +92,6 @@ class TracksMessage:
     image_height: int
 
 
-def header_fields(stamp_ns: int, frame_id: str) -> Fields:
-    """A std_msgs/Header."""
-    return {"stamp": time_fields(stamp_ns), "frame_id": frame_id}
-
-
-def time_fields(stamp_ns: int) -> Fields:
-    """A builtin_interfaces/Time."""
-    sec, nanosec = split_stamp(stamp_ns)
-    return {"sec": sec, "nanosec": nanosec}
-
-
 def features_fields(
     features: Features,
     meta: FrameMeta,
@@ -125,24 +113,24 @@ def features_fields(
         "header": header_fields(meta.stamp_ns, meta.frame_id),
         "frame_seq": meta.frame_seq,
         "epoch": meta.epoch,
-        "source_id": _bounded("source_id", meta.source_id, _SHORT_TEXT),
+        "source_id": bounded("source_id", meta.source_id, _SHORT_TEXT),
         "image_width": features.image_width,
         "image_height": features.image_height,
         "coords": int(meta.coords),
         "num_features": count,
-        "xy": _flat(features.keypoints_xy, np.float32),
-        "scores": _flat(features.scores, np.float32),
-        "sigma_px": _flat(features.sigma_px, np.float32),
-        "depth_m": _per_row("depth_m", depth_m, np.float32, count),
-        "track_ids": _per_row("track_ids", track_ids, np.int64, count),
+        "xy": flat(features.keypoints_xy, np.float32),
+        "scores": flat(features.scores, np.float32),
+        "sigma_px": flat(features.sigma_px, np.float32),
+        "depth_m": per_row("depth_m", depth_m, np.float32, count),
+        "track_ids": per_row("track_ids", track_ids, np.int64, count),
         "descriptor_dtype": int(encoded.dtype),
         "descriptor_metric": int(DescriptorMetric.COSINE),
         "descriptor_normalized": True,
         "descriptor_dim": encoded.dim,
         "descriptor_scale": encoded.scale,
         "descriptors": encoded.data,
-        "model": _bounded("model", meta.model, _SHORT_TEXT),
-        "weights_sha256": _bounded("weights_sha256", meta.weights_sha256, _SHORT_TEXT),
+        "model": bounded("model", meta.model, _SHORT_TEXT),
+        "weights_sha256": bounded("weights_sha256", meta.weights_sha256, _SHORT_TEXT),
     }
 
 
@@ -167,13 +155,13 @@ def features_from_fields(message: Any) -> FeaturesMessage:
         descriptors=decode_descriptors(encoded, count),
         image_width=reader.positive("image_width"),
         image_height=reader.positive("image_height"),
-        sigma_px=_none_if_empty(reader.optional_rows("sigma_px", np.float32, count)),
+        sigma_px=none_if_empty(reader.optional_rows("sigma_px", np.float32, count)),
     )
     return FeaturesMessage(
         features,
         _read_meta(reader, coords=True, model=True),
-        track_ids=_none_if_empty(reader.optional_rows("track_ids", np.int64, count)),
-        depth_m=_none_if_empty(reader.optional_rows("depth_m", np.float32, count)),
+        track_ids=none_if_empty(reader.optional_rows("track_ids", np.int64, count)),
+        depth_m=none_if_empty(reader.optional_rows("depth_m", np.float32, count)),
         descriptor_dtype=encoded.dtype,
         descriptor_metric=reader.enumeration("descriptor_metric", DescriptorMetric),
         descriptor_normalized=bool(reader.get("descriptor_normalized")),
@@ -201,18 +189,18 @@ def matches_fields(
         "frame_seq": meta.frame_seq,
         "frame_seq_ref": frame_seq_ref,
         "epoch": meta.epoch,
-        "source_id": _bounded("source_id", meta.source_id, _SHORT_TEXT),
-        "source_id_ref": _bounded("source_id_ref", reference, _SHORT_TEXT),
+        "source_id": bounded("source_id", meta.source_id, _SHORT_TEXT),
+        "source_id_ref": bounded("source_id_ref", reference, _SHORT_TEXT),
         "num_matches": len(matches),
-        "idx": _flat(matches.indices, np.uint32),
-        "idx_ref": _flat(matches.indices_ref, np.uint32),
-        "xy": _flat(matches.xy, np.float32),
-        "xy_ref": _flat(matches.xy_ref, np.float32),
-        "scores": _flat(matches.similarities, np.float32),
-        "inlier": _flat(None if matches.inliers is None else matches.inliers.view(np.uint8), np.uint8),
+        "idx": flat(matches.indices, np.uint32),
+        "idx_ref": flat(matches.indices_ref, np.uint32),
+        "xy": flat(matches.xy, np.float32),
+        "xy_ref": flat(matches.xy_ref, np.float32),
+        "scores": flat(matches.similarities, np.float32),
+        "inlier": flat(None if matches.inliers is None else matches.inliers.view(np.uint8), np.uint8),
         "model_type": int(ModelType.NONE if model is None else model.type),
-        "model_matrix": np.zeros(9) if model is None else _flat(model.matrix, np.float64),
-        "matcher": _bounded("matcher", matches.matcher, _MATCHER_TEXT),
+        "model_matrix": np.zeros(9) if model is None else flat(model.matrix, np.float64),
+        "matcher": bounded("matcher", matches.matcher, _MATCHER_TEXT),
     }
 
 
@@ -226,7 +214,7 @@ def matches_from_fields(
     """
     reader = FieldReader(message, "Matches")
     count = reader.unsigned("num_matches")
-    inlier = _none_if_empty(reader.optional_rows("inlier", np.uint8, count))
+    inlier = none_if_empty(reader.optional_rows("inlier", np.uint8, count))
     if inlier is not None and int(inlier.max()) > 1:
         raise MessageError(f"Matches.inlier must be 0 or 1, got {int(inlier.max())}")
     similarities = reader.optional_rows("scores", np.float32, count)
@@ -259,21 +247,21 @@ def tracks_fields(tracks: Tracks, meta: FrameMeta, *, image_width: int, image_he
         "header": header_fields(meta.stamp_ns, meta.frame_id),
         "frame_seq": meta.frame_seq,
         "epoch": meta.epoch,
-        "source_id": _bounded("source_id", meta.source_id, _SHORT_TEXT),
+        "source_id": bounded("source_id", meta.source_id, _SHORT_TEXT),
         "image_width": image_width,
         "image_height": image_height,
         "coords": int(meta.coords),
         "num_tracks": len(tracks),
-        "ids": _flat(tracks.ids, np.int64),
-        "ages": _flat(tracks.ages, np.uint32),
-        "xy": _flat(tracks.xy, np.float32),
-        "xy_norm": _flat(tracks.xy_norm, np.float32),
-        "velocity": _flat(tracks.velocity, np.float32),
-        "depth_m": _flat(tracks.depth_m, np.float32),
-        "sigma_px": _flat(tracks.sigma_px, np.float32),
-        "scores": _flat(tracks.scores, np.float32),
-        "feature_idx": _flat(tracks.feature_indices, np.uint32),
-        "lost_ids": _flat(tracks.lost_ids, np.int64),
+        "ids": flat(tracks.ids, np.int64),
+        "ages": flat(tracks.ages, np.uint32),
+        "xy": flat(tracks.xy, np.float32),
+        "xy_norm": flat(tracks.xy_norm, np.float32),
+        "velocity": flat(tracks.velocity, np.float32),
+        "depth_m": flat(tracks.depth_m, np.float32),
+        "sigma_px": flat(tracks.sigma_px, np.float32),
+        "scores": flat(tracks.scores, np.float32),
+        "feature_idx": flat(tracks.feature_indices, np.uint32),
+        "lost_ids": flat(tracks.lost_ids, np.int64),
         "median_parallax_px": float(tracks.median_parallax_px),
         "keyframe_hint": bool(tracks.keyframe_hint),
     }
@@ -297,10 +285,10 @@ def tracks_from_fields(message: Any, *, num_features: int | None = None) -> Trac
         lost_ids=reader.array("lost_ids", np.int64),
         median_parallax_px=float(reader.get("median_parallax_px")),
         keyframe_hint=bool(reader.get("keyframe_hint")),
-        xy_norm=_none_if_empty(reader.optional_rows("xy_norm", np.float32, count, 2)),
-        velocity=_none_if_empty(reader.optional_rows("velocity", np.float32, count, 2)),
-        depth_m=_none_if_empty(reader.optional_rows("depth_m", np.float32, count)),
-        sigma_px=_none_if_empty(reader.optional_rows("sigma_px", np.float32, count)),
+        xy_norm=none_if_empty(reader.optional_rows("xy_norm", np.float32, count, 2)),
+        velocity=none_if_empty(reader.optional_rows("velocity", np.float32, count, 2)),
+        depth_m=none_if_empty(reader.optional_rows("depth_m", np.float32, count)),
+        sigma_px=none_if_empty(reader.optional_rows("sigma_px", np.float32, count)),
     )
     size = reader.positive("image_width"), reader.positive("image_height")
     return TracksMessage(tracks, _read_meta(reader, coords=True), *size)
@@ -328,30 +316,3 @@ def _read_model(reader: FieldReader) -> TwoViewModel | None:
     if not np.isfinite(matrix).all():
         raise MessageError(f"Matches.model_matrix must be finite for {kind.name}, got {matrix.tolist()}")
     return TwoViewModel(kind, matrix.reshape(3, 3))
-
-
-def _flat(values: NDArray[Any] | None, dtype: Any) -> NDArray[Any]:
-    """The array row by row, one-dimensional, sharing memory where it can; empty for an absent one."""
-    return np.empty(0, dtype) if values is None else np.ascontiguousarray(values, dtype).reshape(-1)
-
-
-def _per_row(name: str, values: NDArray[Any] | None, dtype: Any, count: int) -> NDArray[Any]:
-    if values is None:
-        return np.empty(0, dtype)
-    if values.dtype != np.dtype(dtype) or values.shape != (count,):
-        raise MessageError(
-            f"{name} must be {np.dtype(dtype)} of shape ({count},), got {values.dtype} {values.shape}"
-        )
-    return _flat(values, dtype)
-
-
-def _none_if_empty(values: NDArray[Any] | None) -> NDArray[Any] | None:
-    """An empty array says nothing about whether the quantity was measured."""
-    return values if values is not None and len(values) else None
-
-
-def _bounded(name: str, text: str, limit: int) -> str:
-    size = len(text.encode())
-    if size > limit:
-        raise MessageError(f"{name} has {size} bytes, at most {limit} fit into the message: {text!r}")
-    return text

@@ -18,7 +18,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from aliked_ros.errors import MessageError, SourceError
-from aliked_ros.io.message_fields import Fields
+from aliked_ros.io.fields import Fields
 
 PACKAGE = "aliked_msgs"
 FEATURES_TYPE = "aliked_msgs/msg/Features"

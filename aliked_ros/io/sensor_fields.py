@@ -15,8 +15,8 @@ import numpy as np
 from aliked_ros.camera import Camera
 from aliked_ros.errors import CalibrationError, ImageError, MessageError, ShapeError
 from aliked_ros.io.encodings import DepthArray, ImageArray
+from aliked_ros.io.fields import Fields, header_fields
 from aliked_ros.io.frames import Pose
-from aliked_ros.io.message_fields import Fields, header_fields
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE_TYPE = "sensor_msgs/msg/CompressedImage"
@@ -141,9 +141,7 @@ def _binned(centre: float, factor: int) -> float:
 
 
 def _numbers(info: Any, name: str, count: int | None) -> Any:
-    values = np.asarray(
-        getattr(info, name) if hasattr(info, name) else getattr(info, name.upper()), np.float64
-    )
+    values = np.asarray(getattr(info, name) if hasattr(info, name) else getattr(info, name.upper()), np.float64)
     if count is not None and values.shape != (count,):
         raise CalibrationError(f"camera_info.{name} must have {count} values, got {values.size}")
     return values
@@ -178,9 +176,7 @@ def pose_from_message(message: Any) -> Pose:
         raise MessageError(f"pose in a PoseStamped message: {error}") from error
 
 
-def _image(
-    data: ImageArray, encoding: str, height: int, width: int, step: int, stamp_ns: int, frame_id: str
-) -> Fields:
+def _image(data: ImageArray, encoding: str, height: int, width: int, step: int, stamp_ns: int, frame_id: str) -> Fields:
     if not height or not width:
         raise ImageError(f"an image must have pixels, got {width}×{height}")
     return {

@@ -16,7 +16,7 @@ from aliked_ros.io.tum import RGB_LIST, TumSource
 from aliked_ros.io.video import VIDEO_SUFFIXES, VideoSource
 from aliked_ros.io.window import TimeWindow
 
-BAG_SUFFIXES = (".mcap", ".db3", ".bag")
+BAG_SUFFIXES = (".mcap", ".db3", ".bag", ".active")
 ACCEPTED = (
     f"a TUM directory (with {RGB_LIST}), a bag (rosbag 2 directory, .mcap, .db3, or ROS 1 .bag), a folder of images, "
     "a video file, or a camera (camera0)"
@@ -71,7 +71,7 @@ def open_source(
 def is_bag(path: Path) -> bool:
     """Whether this is a bag: a file by its suffix, a directory by what a recorder writes into it."""
     if path.is_dir():
-        return (path / _BAG_METADATA).is_file() or any(map(_is_bag_file, path.iterdir()))
+        return (path / _BAG_METADATA).is_file() or any(map(_is_bag_file, _entries(path)))
     return _is_bag_file(path)
 
 
@@ -80,8 +80,16 @@ def _is_bag_file(path: Path) -> bool:
 
 
 def _open_folder(path: Path, window: TimeWindow, camera: Camera | None, frame_rate_hz: float) -> FolderSource:
-    if not any(map(is_image, path.iterdir())):
-        names = sorted(entry.name for entry in path.iterdir())
+    entries = _entries(path)
+    if not any(map(is_image, entries)):
+        names = sorted(entry.name for entry in entries)
         found = ", ".join(names[:4]) + (", …" if len(names) > 4 else "") if names else "nothing"
         raise SourceError(f"{path}: this folder holds {found}; accepted: {ACCEPTED}")
     return FolderSource(path, window=window, camera=camera, frame_rate_hz=frame_rate_hz)
+
+
+def _entries(directory: Path) -> list[Path]:
+    try:
+        return list(directory.iterdir())
+    except OSError as error:
+        raise SourceError(f"{directory}: cannot be read ({error.strerror}); check its permissions") from error

@@ -81,7 +81,9 @@ class NodeProcess:
         except subprocess.TimeoutExpired as error:
             process.kill()
             process.wait()
-            raise ChildError(f"{self._module} did not end within {_STOP_TIMEOUT_S:g} s of SIGINT; see {self._log}") from error
+            raise ChildError(
+                f"{self._module} did not end within {_STOP_TIMEOUT_S:g} s of SIGINT; see {self._log}"
+            ) from error
         if code != 0:
             raise ChildError(f"{self._module} ended with exit code {code}: {self._last_words()}")
 

@@ -72,7 +72,9 @@ class Collector(Node):  # type: ignore[misc]  # rclpy may not be installed where
         self._inbox: dict[str, queue.SimpleQueue[RawMessage]] = {}
         for name, kind in _TOPICS.items():
             self._inbox[name] = queue.SimpleQueue()
-            self.create_subscription(kind, f"{tracker}/{name}", self._taker(f"{tracker}/{name}", name), qos.results(), raw=True)
+            self.create_subscription(
+                kind, f"{tracker}/{name}", self._taker(f"{tracker}/{name}", name), qos.results(), raw=True
+            )
         self._status: Status | None = None
         # The last one: a participant's endpoints are discovered in their order, so whoever has sent us its status
         # knows of the subscriptions above, and loses none of the first frame's messages.

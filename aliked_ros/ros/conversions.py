@@ -19,12 +19,11 @@ from aliked_msgs.msg import Tracks as TracksMsg
 from aliked_ros.errors import MessageError
 from aliked_ros.features import Features, Float32Array, Matches, Tracks
 from aliked_ros.io.descriptors import DescriptorDtype
+from aliked_ros.io.fields import Fields, header_fields
 from aliked_ros.io.message_fields import (
-    Fields,
     FrameMeta,
     features_fields,
     features_from_fields,
-    header_fields,
     matches_fields,
     matches_from_fields,
     tracks_fields,
@@ -87,9 +86,7 @@ def features_to_message(
     Raises:
         MessageError: ``track_ids`` or ``depth_m`` has not one value per feature, or a text is too long.
     """
-    fields = features_fields(
-        features, meta, track_ids=track_ids, depth_m=depth_m, descriptor_dtype=descriptor_dtype
-    )
+    fields = features_fields(features, meta, track_ids=track_ids, depth_m=depth_m, descriptor_dtype=descriptor_dtype)
     return _message(FeaturesMsg(), fields, header)
 
 

@@ -102,9 +102,7 @@ def image_message(image: ImageArray, stamp_ns: int, frame_id: str) -> Image:
     return _filled(Image(), image_fields(image, stamp_ns, frame_id))
 
 
-def compressed_image_message(
-    image: ImageArray, stamp_ns: int, frame_id: str, kind: str = "jpeg"
-) -> CompressedImage:
+def compressed_image_message(image: ImageArray, stamp_ns: int, frame_id: str, kind: str = "jpeg") -> CompressedImage:
     """A CompressedImage, ``jpeg`` or ``png``, of (H, W, 3) RGB or (H, W) grey."""
     return _filled(CompressedImage(), compressed_image_fields(image, stamp_ns, frame_id, kind))
 
@@ -150,9 +148,7 @@ def _through_cv_bridge(message: Image) -> ImageArray:
         pixels = bridge.imgmsg_to_cv2(message, "rgb8")
     # cv_bridge raises its CvBridgeError, or what its C++ part and NumPy raise on contradictory sizes.
     except Exception as error:
-        raise ImageError(
-            f"cv_bridge cannot convert {message.encoding!r} to rgb8: {error}"
-        ) from error
+        raise ImageError(f"cv_bridge cannot convert {message.encoding!r} to rgb8: {error}") from error
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 3:
         raise ImageError(f"cv_bridge made no rgb8 image of encoding {message.encoding!r}")
     return pixels

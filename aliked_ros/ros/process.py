@@ -51,7 +51,7 @@ class SpinThread:
 
     Args:
         nodes: whose callbacks are executed.
-        stop: is set when a callback fails; leaving the context raises that error.
+        stop: is set when the thread ends, also because a callback failed; leaving the context raises that error.
     """
 
     def __init__(self, nodes: Sequence[Node], stop: threading.Event) -> None:
@@ -66,10 +66,10 @@ class SpinThread:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self._executor.shutdown()
         self._thread.join()
-        if self._error is not None and error is None:
+        if self._error is not None:
             raise self._error
 
     def _spin(self) -> None:

@@ -80,6 +80,11 @@ class SummaryBuilder:
         self._epochs: set[int] = set()
         self._weights_sha256 = ""
 
+    @property
+    def num_frames(self) -> int:
+        """Frames added."""
+        return len(self._latencies_ms)
+
     def add(self, results: FrameResults, published_at_s: float) -> None:
         """Adds a frame's results and when the frame was published."""
         self._latencies_ms.append(1e3 * (results.arrived_at_s - published_at_s))
@@ -98,7 +103,7 @@ class SummaryBuilder:
         Raises:
             SummaryError: no frame was published, a frame was lost, or nothing was found or matched.
         """
-        published = len(self._latencies_ms)
+        published = self.num_frames
         if published == 0:
             raise SummaryError(f"{sequence}: nothing was published")
         p50, p95, p99 = (float(value) for value in np.percentile(self._latencies_ms, (50, 95, 99)))

@@ -20,6 +20,7 @@ from aliked_ros.cli.main import build_parser, main
 from aliked_ros.features import Features
 from aliked_ros.frontend.extractor import Extractor
 from aliked_ros.io.bag_source import BagSource
+from aliked_ros.io.bag_writer import BagWriter
 from aliked_ros.io.descriptors import DescriptorDtype
 from aliked_ros.io.frames import Frame
 from aliked_ros.io.message_fields import features_from_fields, matches_from_fields, tracks_from_fields
@@ -206,22 +207,17 @@ def decoded(path: Path) -> dict[str, list[Any]]:
 
 
 @pytest.fixture
-def textured(tmp_path: Path) -> tuple[Path, list[Frame]]:
+def textured(tmp_path: Path, textured_image: np.ndarray) -> tuple[Path, list[Frame]]:
     """A bag of a picture that moves by two pixels a frame, with a plane of depth."""
-    from conftest import make_textured_image
-
-    picture = make_textured_image(96, 160)
     frames = [
         dataclasses.replace(
             frame,
-            image=np.ascontiguousarray(picture[:, 2 * i : 2 * i + 128]),
+            image=np.ascontiguousarray(textured_image[:96, 2 * i : 2 * i + 128]),
             depth_m=np.tile(np.arange(1, 129, dtype=np.float32), (96, 1)),
         )
         for i, frame in enumerate(make_frames(4))
     ]
     path = tmp_path / "textured"
-    from aliked_ros.io.bag_writer import BagWriter
-
     with BagWriter(path, dataclasses.replace(CAMERA, width=128, height=96)) as writer:
         for frame in frames:
             writer.write(frame)

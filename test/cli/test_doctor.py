@@ -91,11 +91,12 @@ class TestMachine:
         assert found(checks_machine.check_cpu)["CPU"].value.endswith("no wide vectors known")
 
     def test_packages(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        hide(monkeypatch, checks_machine, "numpy", "poselib")
+        hide(monkeypatch, checks_machine, "numpy", "rosbags", "kornia")
         findings = found(checks_machine.check_optional_packages)
         assert findings["numpy"].state is State.MISSING
-        assert findings["poselib"].state is State.WARNING
-        assert findings["poselib"].remedy == "pip install poselib"
+        assert findings["rosbags"].state is State.WARNING
+        assert findings["rosbags"].remedy == "pip install rosbags"
+        assert findings["kornia"].state is State.OK
         assert findings["cv2"].state is State.OK
 
     def test_versions(self) -> None:

@@ -35,8 +35,8 @@ from aliked_ros.errors import ConfigError, SourceError
 from aliked_ros.io.bag_join import HOLD_NS
 from aliked_ros.io.bag_reader import BagReader
 from aliked_ros.io.bag_source import BagSource
+from aliked_ros.io.fields import header_fields
 from aliked_ros.io.frames import Frame
-from aliked_ros.io.message_fields import header_fields
 from aliked_ros.io.sensor_fields import (
     CAMERA_INFO_TYPE,
     COMPRESSED_IMAGE_TYPE,

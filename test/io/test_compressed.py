@@ -61,6 +61,25 @@ def test_a_comment_that_looks_like_markers_confuses_nobody() -> None:
     np.testing.assert_array_equal(decode_compressed(data), decode_compressed(JPEG))
 
 
+def test_fill_bytes_before_markers_are_allowed() -> None:
+    data = JPEG[:2] + b"\xff\xff\xff" + JPEG[2:]
+    np.testing.assert_array_equal(decode_compressed(data), decode_compressed(JPEG))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"\xff\xd8\xff\xd9", "is damaged and cannot be decoded"),  # whole, with nothing in it
+        (JPEG[:2] + b"\xff\x01\xff\xd0 junk" + JPEG[2:], "JPEG is damaged: no marker at byte 6"),
+        (JPEG[:2] + b"\xff\xe0", "cut off"),
+        (b"\xff\xd8", "cut off"),
+    ],
+)
+def test_jpegs_of_impossible_structure_are_refused(data: bytes, message: str) -> None:
+    with pytest.raises(ImageError, match=message):
+        decode_compressed(data)
+
+
 def test_padding_behind_the_end_is_allowed() -> None:
     """Some drivers send buffers of a fixed size."""
     np.testing.assert_array_equal(decode_compressed(JPEG + bytes(100)), decode_compressed(JPEG))

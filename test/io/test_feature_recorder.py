@@ -217,6 +217,7 @@ def test_definitions_come_from_the_installed_package_first(tmp_path: Path, monke
     monkeypatch.setenv("AMENT_PREFIX_PATH", "")
     plain = ros_types.message_definitions()
     assert plain == {f"aliked_msgs/msg/{f.stem}": f.read_text() for f in tree.glob("*.msg")}
+    assert ros_types.definition_folders()[-1] == Path(sys.prefix) / "share" / "aliked_ros" / "aliked_msgs"
     shutil.copytree(tree, installed)
     (installed / "Tracks.msg").write_text("std_msgs/Header header\nint64[] ids\n")
     monkeypatch.setenv("AMENT_PREFIX_PATH", f"{tmp_path / 'empty'}:{tmp_path / 'prefix'}")
@@ -233,7 +234,7 @@ def test_missing_definitions_are_said(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_standard_messages_need_no_aliked_msgs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(ros_types, "definition_folders", lambda: (tmp_path,))
-    from aliked_ros.io.message_fields import header_fields
+    from aliked_ros.io.fields import header_fields
 
     data = ros_types.serialize(header_fields(5, "x"), "std_msgs/msg/Header", ros_types.standard_typestore())
     assert bytes(data[:4]) == b"\0\1\0\0"

@@ -422,9 +422,9 @@ def test_arrays_of_python_are_viewed_and_checked() -> None:
         as_array("x", array.array("d", [1.0]), np.float32)
     with pytest.raises(MessageError, match="x must be a sequence of float32, got NoneType"):
         as_array("x", None, np.float32)
-    with pytest.raises(MessageError, match="x must be a sequence of uint32"):
+    with pytest.raises(MessageError, match="x must be a flat sequence of uint32"):
         as_array("x", [-1], np.uint32)
-    with pytest.raises(MessageError, match="x must be a flat sequence"):
+    with pytest.raises(MessageError, match="x must be a flat sequence of uint32"):
         as_array("x", [[1]], np.uint32)
     with pytest.raises(MessageError, match="x must be a sequence of uint8, got uint8"):
         as_array("x", np.zeros((2, 2), np.uint8), np.uint8)

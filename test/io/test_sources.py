@@ -98,3 +98,12 @@ def test_everything_else_is_refused_with_what_was_found(
 def test_an_impossible_window_is_refused(folder: Path) -> None:
     with pytest.raises(ConfigError, match="start_s"):
         open_source(str(folder), start_s=-1.0)
+
+
+def test_a_folder_that_may_not_be_read_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(SourceError, match="Permission denied"):
+        open_source(str(folder))

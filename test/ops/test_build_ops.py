@@ -135,6 +135,23 @@ def test_a_compiler_that_does_not_run_is_named(monkeypatch: pytest.MonkeyPatch) 
         build_ops.make_recipe(with_cuda=False)
 
 
+def test_a_compiler_without_openmp_is_used_with_one_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As clang without libomp."""
+    found = shutil.which(os.environ.get("CXX", "c++"))
+    if found is None:
+        pytest.skip("no C++ compiler")
+    compiler = tmp_path / "c++"
+    compiler.write_text(f'#!/bin/sh\ncase "$*" in *-fopenmp*) exit 1;; esac\nexec {found} "$@"\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    recipe = build_ops.make_recipe(with_cuda=False)
+    assert not any("openmp" in flag for flag in recipe.cxx_flags)
+    assert recipe.link_flags == ()
+    assert f"{compiler} has no OpenMP" in caplog.text
+
+
 @pytest.fixture
 def recipe() -> build_ops.Recipe:
     if shutil.which(os.environ.get("CXX", "c++")) is None:

@@ -137,6 +137,9 @@ class TestPrerequisites:
         assert found is not None
         assert found.version == sys.version_info[:3]
         assert found.supported
+        # The Python below a virtual environment, so that a set-up from within its own environment changes nothing.
+        assert not Path(found.executable).is_relative_to(sys.prefix) or sys.prefix == sys.base_prefix
+        assert not Path(found.executable).is_symlink()
 
     def test_everything_missing_is_named_with_its_package(self, tmp_path: Path) -> None:
         bare = Interpreter("/usr/bin/python3.12", (3, 12, 3), has_venv=False, has_headers=False)

@@ -19,10 +19,10 @@ OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)
 OLDEST_CMAKE = (3, 20)
 
 _PROBE = """
-import importlib.util, json, pathlib, sys, sysconfig
+import importlib.util, json, os, pathlib, sys, sysconfig
 print(json.dumps({
-    # Inside a virtual environment, the Python that it was made from: that one is there to stay.
-    "executable": getattr(sys, "_base_executable", sys.executable),
+    # Inside a virtual environment, the Python that it was made from; the same under whatever name it was started.
+    "executable": os.path.realpath(getattr(sys, "_base_executable", sys.executable)),
     "version": list(sys.version_info[:3]),
     "venv": all(importlib.util.find_spec(name) is not None for name in ("venv", "ensurepip")),
     "headers": pathlib.Path(sysconfig.get_path("include"), "Python.h").is_file(),
