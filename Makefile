@@ -27,6 +27,7 @@ lint: setup ## formatting, lint and types
 format: setup ## rewrite the sources in the project's format
 	@. ./env.sh && python -m ruff format . && python -m ruff check --fix .
 
-clean: ## remove everything that was made but .venv and downloads
+clean: ## remove everything that was made except .venv
 	rm -rf build install log out env.sh .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache aliked_ros.egg-info
 	find custom_ops -name '*.so' -delete
+	rm -f .venv/.setup/install_package # so that the next set-up compiles the ops again

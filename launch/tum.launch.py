@@ -48,9 +48,8 @@ def generate_launch_description() -> LaunchDescription:
 
 def _nodes(context: LaunchContext) -> list[Node]:
     lock_step = _is_true(context, "lock_step")
-    params_file = PathJoinSubstitution(
-        [FindPackageShare("aliked_ros"), "config", ["tum_", LaunchConfiguration("kinect"), ".yaml"]]
-    )
+    kinect = LaunchConfiguration("kinect").perform(context)
+    params_file = PathJoinSubstitution([FindPackageShare("aliked_ros"), "config", f"tum_{kinect}.yaml"])
     given = {name: LaunchConfiguration(name).perform(context) for name in ("model", "device")}
     tracker = {
         "use_sim_time": True,
@@ -60,6 +59,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
     player = {
         "input": LaunchConfiguration("input").perform(context),
         "loop": _is_true(context, "loop"),
+        "wait_for_subscribers": 1,
         "wait_for": "tracker/features" if lock_step else "",
         **{name: float(LaunchConfiguration(name).perform(context)) for name in ("rate", "start", "duration")},
     }

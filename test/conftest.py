@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from image_samples import make_textured_image
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -47,14 +48,3 @@ def golden(shared_directory: Path) -> Any:
 def textured_image() -> np.ndarray:
     """An image with many corners, (240, 320, 3) RGB."""
     return make_textured_image(240, 320)
-
-
-def make_textured_image(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """Random rectangles on random grey: corners everywhere, at every contrast."""
-    rng = np.random.default_rng(seed)
-    image = np.full((height, width, 3), 90, np.uint8)
-    for _ in range(height * width // 400):
-        x, y = int(rng.integers(width)), int(rng.integers(height))
-        w, h = (int(v) for v in rng.integers(4, 40, 2))
-        cv2.rectangle(image, (x, y), (x + w, y + h), tuple(int(c) for c in rng.integers(0, 255, 3)), -1)
-    return cv2.GaussianBlur(image, (0, 0), 0.8)

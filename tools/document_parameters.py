@@ -7,15 +7,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from aliked_ros.config import Config, NamedOption
-from aliked_ros.ros.node_config import PlayerConfig
-from aliked_ros.ros.tracker import PARAMETER_GROUPS
+from aliked_ros.ros.node_config import PLAYER_GROUPS, TRACKER_GROUPS
 from aliked_ros.sim.config import SimulationConfig
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "parameters.md"
 Groups = tuple[tuple[str, type[Config]], ...]  # the prefix of each configuration's parameters
 SECTIONS: tuple[tuple[str, Groups], ...] = (
-    ("tracker", PARAMETER_GROUPS),
-    ("player", (("", PlayerConfig),)),
+    ("tracker", TRACKER_GROUPS),
+    ("player", PLAYER_GROUPS),
     ("Simulated sequences (`aliked-ros sim`)", (("", SimulationConfig),)),
 )
 INTRODUCTION = """\

@@ -118,16 +118,17 @@ class Collector(Node):  # type: ignore[misc]  # rclpy may not be installed where
 
     def _take(self, name: str) -> RawMessage:
         deadline_s = time.monotonic() + self._timeout_s
-        while True:
-            try:
-                return self._inbox[name].get(timeout=_POLL_S)
-            except queue.Empty:
-                self._refuse_refusals()
-                self._pause(deadline_s, f"no {name} of the frame came")
+        while (message := self._poll(name)) is None:
+            if self._status is not None and self._status.refused:
+                raise CollectorError("the tracker refused a frame; its log says why")
+            self._pause(deadline_s, f"no {name} of the frame came")
+        return message
 
-    def _refuse_refusals(self) -> None:
-        if self._status is not None and self._status.refused:
-            raise CollectorError("the tracker refused a frame")
+    def _poll(self, name: str) -> RawMessage | None:
+        try:
+            return self._inbox[name].get(timeout=_POLL_S)
+        except queue.Empty:
+            return None
 
     def _pause(self, deadline_s: float, complaint: str) -> None:
         self._check()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from aliked_ros.camera import TUM_CAMERAS
 from aliked_ros.config import Config, option
 from aliked_ros.errors import ConfigError
+from aliked_ros.frontend.config import ExtractorConfig, TrackingConfig, VerificationConfig
 
 IMAGE_TRANSPORTS = ("raw", "compressed")
 DESCRIPTOR_DTYPES = ("none", "float32", "float16", "int8")
@@ -64,7 +65,10 @@ class PlayerConfig(Config):
         "", f"calibration to publish: empty for the source's own, {', '.join(TUM_CAMERAS)}, or a camera_info YAML file"
     )
     rate: float = option(
-        1.0, "speed as a multiple of the recording's; 0 plays as fast as it can", minimum=0.0, maximum=1000.0
+        1.0,
+        "speed as a multiple of the recording's; 0 plays as fast as reliable subscribers can take it",
+        minimum=0.0,
+        maximum=1000.0,
     )
     start: float = option(0.0, "where to start, after the first frame", unit="seconds", minimum=0.0, maximum=1e9)
     duration: float = option(0.0, "how much to play; 0 plays to the end", unit="seconds", minimum=0.0, maximum=1e9)
@@ -89,3 +93,13 @@ class PlayerConfig(Config):
         super().__post_init__()
         if not self.input:
             raise ConfigError("input must name what to play, such as -p input:=DIRECTORY; it is empty")
+
+
+# The parameters of each node: configurations, and the prefix of their parameters.
+TRACKER_GROUPS: tuple[tuple[str, type[Config]], ...] = (
+    ("", TrackerNodeConfig),
+    ("", ExtractorConfig),
+    ("tracking", TrackingConfig),
+    ("verification", VerificationConfig),
+)
+PLAYER_GROUPS: tuple[tuple[str, type[Config]], ...] = (("", PlayerConfig),)

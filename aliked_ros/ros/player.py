@@ -33,7 +33,7 @@ from aliked_ros.ros.image_conversions import (
     info_from_camera,
     pose_message,
 )
-from aliked_ros.ros.node_config import PlayerConfig
+from aliked_ros.ros.node_config import PLAYER_GROUPS, PlayerConfig
 from aliked_ros.ros.parameters import NodeParameters
 from aliked_ros.ros.process import SpinThread, run
 from aliked_ros.ros.read_ahead import ReadAhead
@@ -42,7 +42,7 @@ from aliked_ros.ros.schedule import Schedule
 _POLL_S = 0.05
 _SETTLE_S = 0.3
 _REPORT_PERIOD_S = 5.0
-_LAST_FRAME_TIMEOUT_S = 2.0
+_ACKNOWLEDGEMENT_TIMEOUT_S = 2.0
 
 
 class PlaybackError(AlikedError):
@@ -72,7 +72,7 @@ class PlayerNode(Node):  # type: ignore[misc]  # rclpy may not be installed wher
 
     def __init__(self, **options: Any) -> None:
         super().__init__("player", **options)
-        self._config = NodeParameters(self, [("", PlayerConfig)]).get(PlayerConfig)
+        self._config = NodeParameters(self, PLAYER_GROUPS).get(PlayerConfig)
         self._source = _open(self._config)
         self._features_stamp_ns: int | None = None
         self._features_came = threading.Condition()
@@ -107,13 +107,15 @@ class PlayerNode(Node):  # type: ignore[misc]  # rclpy may not be installed wher
             with ReadAhead(self._source) as frames:
                 for frame in frames:
                     schedule.wait(frame.stamp_ns, stop)
+                    if not self._config.rate:
+                        self._wait_for_acknowledgement()
                     if stop.is_set():
                         return
                     played = self._publish(frame)
                     yield played
                     self._wait_for_features(played.stamp_ns, stop)
             if not self._config.loop:
-                self._image.wait_for_all_acked(Duration(seconds=_LAST_FRAME_TIMEOUT_S))
+                self._wait_for_acknowledgement()
                 return
 
     def close(self) -> None:
@@ -155,6 +157,10 @@ class PlayerNode(Node):  # type: ignore[misc]  # rclpy may not be installed wher
             self._wait(lambda: self.count_publishers(config.wait_for) > 0, f"publisher of {config.wait_for}", stop)
             # That we know the others does not mean that they know us yet, and DDS does not tell.
             stop.wait(_SETTLE_S)
+
+    def _wait_for_acknowledgement(self) -> None:
+        """Waits until reliable subscribers have what was sent, so that nothing is overwritten before."""
+        self._image.wait_for_all_acked(Duration(seconds=_ACKNOWLEDGEMENT_TIMEOUT_S))
 
     def _has_reliable_subscriber(self) -> bool:
         """In lock step an image that is lost on its way would be waited for in vain."""

@@ -16,7 +16,7 @@ from aliked_ros.frontend.config import ExtractorConfig, TrackingConfig, Verifica
 from aliked_ros.io.status_fields import TrackerState
 from aliked_ros.ros.camera_stream import CameraStream
 from aliked_ros.ros.monitor import Monitor
-from aliked_ros.ros.node_config import TrackerNodeConfig
+from aliked_ros.ros.node_config import TRACKER_GROUPS, TrackerNodeConfig
 from aliked_ros.ros.parameters import NodeParameters
 from aliked_ros.ros.process import SpinThread, run
 from aliked_ros.ros.publishing import ResultPublisher
@@ -25,13 +25,6 @@ from aliked_ros.ros.reporting import Reporter, transport_warning
 if TYPE_CHECKING:
     from aliked_ros.frontend.extractor import Extractor
     from aliked_ros.frontend.frontend import Frontend
-
-PARAMETER_GROUPS = (
-    ("", TrackerNodeConfig),
-    ("", ExtractorConfig),
-    ("tracking", TrackingConfig),
-    ("verification", VerificationConfig),
-)
 
 
 class TrackerNode(Node):  # type: ignore[misc]  # rclpy may not be installed where types are checked
@@ -51,7 +44,7 @@ class TrackerNode(Node):  # type: ignore[misc]  # rclpy may not be installed whe
         self._monitor = Monitor()
         self._stream: CameraStream | None = None
         self._extractor: Extractor | None = None
-        self._settings = NodeParameters(self, PARAMETER_GROUPS)
+        self._settings = NodeParameters(self, TRACKER_GROUPS)
         self._settings.on_change(self._apply_parameters)
         self._reporter = Reporter(self, self._monitor)
         self._commands = [
@@ -70,6 +63,7 @@ class TrackerNode(Node):  # type: ignore[misc]  # rclpy may not be installed whe
         from aliked_ros.frontend.frontend import Frontend
 
         self._reporter.publish_status()
+        self.get_logger().debug("loading the network")
         extractor = Extractor.from_config(self._settings.get(ExtractorConfig))
         self._warm_up(extractor)
         frontend = Frontend(extractor, self._settings.get(TrackingConfig), self._settings.get(VerificationConfig))

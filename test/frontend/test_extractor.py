@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from conftest import make_textured_image
+from image_samples import make_textured_image
 
 from aliked_ros import Extractor
 from aliked_ros.errors import ConfigError, DeviceError, ImageError

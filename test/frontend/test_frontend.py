@@ -7,7 +7,7 @@ import logging
 
 import numpy as np
 import pytest
-from conftest import make_textured_image
+from image_samples import make_textured_image
 
 from aliked_ros import Camera, Extractor, Frontend
 from aliked_ros.errors import CalibrationError, ImageError

@@ -1,0 +1,227 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Talks to nodes that run as processes of their own, over DDS, as their users do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import Parameter as ParameterMsg
+from rcl_interfaces.srv import SetParametersAtomically
+from rclpy.executors import ExternalShutdownException, ShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_srvs.srv import SetBool, Trigger
+
+from aliked_msgs.msg import Features, Matches, TrackerStatus, Tracks
+from aliked_ros.ros.child import NodeProcess
+from aliked_ros.ros.conversions import ns_from_time
+from aliked_ros.ros.image_conversions import image_message
+
+TIMEOUT_S = 60.0  # of a machine that is busy with other things
+START_NS = 1_000_000_000_000_000_000
+PERIOD_NS = 33_333_333
+
+
+class Station:
+    """A node of the tests with an executor: keeps every message it gets, in order, by topic."""
+
+    def __init__(self, context: Any, name: str = "station") -> None:
+        self.node = Node(name, context=context)
+        self._messages: dict[str, list[Any]] = {}
+        self._changed = threading.Condition()
+        self._executor = SingleThreadedExecutor(context=context)
+        self._executor.add_node(self.node)
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self._thread.join()
+        self.node.destroy_node()
+
+    def subscribe(self, kind: Any, topic: str, *, depth: int = 100, latched: bool = False) -> Any:
+        durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
+        profile = QoSProfile(depth=depth, reliability=ReliabilityPolicy.RELIABLE, durability=durability)
+        self._messages.setdefault(topic, [])
+        return self.node.create_subscription(kind, topic, lambda message: self._keep(topic, message), profile)
+
+    def publisher(self, kind: Any, topic: str) -> Any:
+        return self.node.create_publisher(kind, topic, QoSProfile(depth=100))
+
+    def messages(self, topic: str) -> list[Any]:
+        with self._changed:
+            return list(self._messages[topic])
+
+    def wait_for(self, topic: str, condition: Callable[[Any], bool] = lambda message: True) -> Any:
+        """The first message kept for which the condition holds."""
+        found: list[Any] = []
+
+        def matches() -> bool:
+            found[:] = [message for message in self._messages[topic] if condition(message)]
+            return bool(found)
+
+        with self._changed:
+            assert self._changed.wait_for(matches, TIMEOUT_S), f"nothing fitting on {topic}"
+        return found[0]
+
+    def call(self, kind: Any, name: str, request: Any) -> Any:
+        client = self.node.create_client(kind, name)
+        try:
+            assert client.wait_for_service(TIMEOUT_S), f"no service {name}"
+            done = threading.Event()
+            future = client.call_async(request)
+            future.add_done_callback(lambda _: done.set())
+            assert done.wait(TIMEOUT_S), f"no answer from {name}"
+            return future.result()
+        finally:
+            self.node.destroy_client(client)
+
+    def set_parameters(self, node: str, **values: Any) -> Any:
+        """Sets all or none; a double underscore stands for the dot of a prefix."""
+        parameters: list[ParameterMsg] = [
+            Parameter(name.replace("__", "."), value=value).to_parameter_msg() for name, value in values.items()
+        ]
+        request = SetParametersAtomically.Request(parameters=parameters)
+        return self.call(SetParametersAtomically, f"{node}/set_parameters_atomically", request).result
+
+    def _keep(self, topic: str, message: Any) -> None:
+        with self._changed:
+            self._messages[topic].append(message)
+            self._changed.notify_all()
+
+    def _spin(self) -> None:
+        with suppress(ExternalShutdownException, ShutdownException):
+            self._executor.spin()
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline_s = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline_s, f"waited in vain: {what}"
+        time.sleep(0.02)
+
+
+class TrackerBench:
+    """A tracker in a process of its own, and everything to feed and watch it."""
+
+    def __init__(self, station: Station, log: Path, compressed: bool = False) -> None:
+        self.station = station
+        self.log = log
+        self.name = "/tracker"
+        for kind, topic in ((Features, "features"), (Matches, "matches"), (Tracks, "tracks")):
+            station.subscribe(kind, f"/tracker/{topic}")
+        station.subscribe(DiagnosticArray, "/diagnostics")
+        kind, topic = (CompressedImage, "/image/compressed") if compressed else (Image, "/image")
+        self.image = station.publisher(kind, topic)
+        self.camera_info = station.publisher(CameraInfo, "/camera_info")
+        # The last: whoever has sent us its status knows the subscriptions before it.
+        station.subscribe(TrackerStatus, "/tracker/status", latched=True)
+        self._stamp_ns = START_NS
+
+    def wait_until_ready(self) -> None:
+        self.status(lambda status: status.state in (TrackerStatus.STATE_IDLE, TrackerStatus.STATE_RUNNING))
+        self.wait_until_connected()
+
+    def wait_until_connected(self) -> None:
+        wait_until(lambda: self.image.get_subscription_count() > 0, "a subscription of the images")
+
+    def next_stamp_ns(self) -> int:
+        self._stamp_ns += PERIOD_NS
+        return self._stamp_ns
+
+    def status(self, condition: Callable[[Any], bool] = lambda status: True) -> Any:
+        """The last status for which the condition holds."""
+        topic = "/tracker/status"
+        self.station.wait_for(topic, condition)
+        return [message for message in self.station.messages(topic) if condition(message)][-1]
+
+    def counters(self) -> tuple[int, int, int, int]:
+        """Received, processed, dropped and refused, once nothing is under way."""
+        wait_until(lambda: _in_flight(self.station.messages("/tracker/status")[-1]) == 0, "an idle tracker")
+        status = self.station.messages("/tracker/status")[-1]
+        return status.received, status.processed, status.dropped, status.refused
+
+    def send(self, message: Any) -> Any:
+        self.image.publish(message)
+        return message
+
+    def send_image(self, image: np.ndarray, *, stamp_ns: int | None = None, frame_id: str = "camera") -> int:
+        """Publishes an image and returns its stamp."""
+        stamp_ns = self.next_stamp_ns() if stamp_ns is None else stamp_ns
+        self.send(image_message(image, stamp_ns, frame_id))
+        return stamp_ns
+
+    def received(self, name: str, stamp_ns: int) -> Any:
+        """The features, matches or tracks of the image with this stamp."""
+        return self.station.wait_for(f"/tracker/{name}", lambda m: ns_from_time(m.header.stamp) == stamp_ns)
+
+    def track(self, image: np.ndarray, **options: Any) -> Any:
+        """Publishes an image and returns its features, once its tracks and status have come too."""
+        stamp_ns = self.send_image(image, **options)
+        features = self.received("features", stamp_ns)
+        self.received("tracks", stamp_ns)
+        self.status(lambda status: status.processed > features.frame_seq)
+        return features
+
+    def reset(self) -> Any:
+        return self.station.call(Trigger, f"{self.name}/reset", Trigger.Request())
+
+    def enable(self, yes: bool) -> Any:
+        return self.station.call(SetBool, f"{self.name}/enable", SetBool.Request(data=yes))
+
+    def log_text(self) -> str:
+        return self.log.read_text(encoding="utf-8")
+
+
+def _in_flight(status: Any) -> int:
+    return int(status.received - status.processed - status.dropped - status.refused)
+
+
+def parameter_arguments(**parameters: Any) -> list[str]:
+    """ROS arguments that set parameters; a double underscore stands for the dot of a prefix."""
+
+    def text(value: Any) -> str:
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    pairs = [f"{name.replace('__', '.')}:={text(value)}" for name, value in parameters.items()]
+    return [word for pair in pairs for word in ("-p", pair)]
+
+
+@contextmanager
+def running_tracker(context: Any, directory: Path, **parameters: Any) -> Iterator[TrackerBench]:
+    """A tracker that is ready; leaving ends it by SIGINT and makes sure that it ends well."""
+    station = Station(context)
+    try:
+        bench = TrackerBench(station, directory / "tracker.log", parameters.get("image_transport") == "compressed")
+        arguments = parameter_arguments(**{"model": "aliked-t16", "device": "cpu", **parameters})
+        with NodeProcess("aliked_ros.ros.tracker", arguments, bench.log):
+            bench.wait_until_ready()
+            yield bench
+        assert "Traceback" not in bench.log_text()
+    finally:
+        station.close()
+
+
+def run_node(module: str, ros_arguments: Sequence[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs a node to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", module, "--ros-args", *ros_arguments],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        env={**os.environ, **environment},
+        check=False,
+    )

@@ -1,0 +1,110 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""The tracker's counters, states and intervals."""
+
+from __future__ import annotations
+
+import math
+import threading
+
+import pytest
+
+from aliked_ros.io.status_fields import TrackerState
+from aliked_ros.ros.monitor import Counts, LastImage, Monitor
+
+
+class Clock:
+    now = 10.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def last_image(latency_ms: float = 12.0) -> LastImage:
+    timings = {"preprocess": 1.0, "inference": 8.0, "match": 2.0}
+    return LastImage("camera", 0, 500, 300, 7.5, latency_ms, 1.0, timings)
+
+
+def state(monitor: Monitor) -> TrackerState:
+    return monitor.status(device="", backend="", precision="", model="").state
+
+
+def test_states_follow_the_images() -> None:
+    clock = Clock()
+    monitor = Monitor(clock)
+    assert state(monitor) == TrackerState.STARTING
+    monitor.set_state(TrackerState.IDLE)
+    assert state(monitor) == TrackerState.IDLE
+    monitor.received()
+    assert state(monitor) == TrackerState.RUNNING
+    monitor.refused("RuntimeError: out of memory", failed=True)
+    assert state(monitor) == TrackerState.ERROR
+    monitor.received()
+    monitor.processed(last_image())
+    assert state(monitor) == TrackerState.RUNNING, "one good image ends the error"
+    clock.now += 5.0
+    assert state(monitor) == TrackerState.IDLE
+    monitor.set_state(TrackerState.DISABLED)
+    monitor.received()
+    assert state(monitor) == TrackerState.DISABLED
+
+
+def test_a_bad_image_is_no_error_of_the_node() -> None:
+    monitor = Monitor()
+    monitor.set_state(TrackerState.IDLE)
+    monitor.received()
+    monitor.refused("step is 3 bytes")
+    assert state(monitor) == TrackerState.RUNNING
+    assert monitor.last_refusal == "step is 3 bytes"
+
+
+def test_counters_add_up_from_several_threads() -> None:
+    monitor = Monitor()
+
+    def work() -> None:
+        for index in range(3000):
+            monitor.received()
+            if index % 3 == 0:
+                monitor.dropped(1)
+            elif index % 3 == 1:
+                monitor.refused("bad")
+            else:
+                monitor.processed(last_image())
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert monitor.counts == Counts(12000, 4000, 4000, 4000)
+    assert monitor.counts.in_flight == 0
+
+
+def test_intervals_count_for_themselves() -> None:
+    clock = Clock()
+    monitor = Monitor(clock)
+    monitor.received()
+    monitor.received()
+    clock.now += 2.0
+    first = monitor.next_interval()
+    assert (first.seconds, first.counts, first.latency_ms) == (2.0, Counts(received=2), {})
+    monitor.processed(last_image(10.0))
+    monitor.processed(last_image(30.0))
+    clock.now += 1.0
+    second = monitor.next_interval()
+    assert (second.seconds, second.counts) == (1.0, Counts(processed=2))
+    assert second.latency_ms["p50"] == pytest.approx(20.0)
+    assert second.latency_ms["max"] == 30.0
+
+
+def test_status_before_and_after_the_first_image() -> None:
+    monitor = Monitor()
+    status = monitor.status(device="cpu", backend="b", precision="fp32", model="aliked-t16")
+    assert math.isnan(status.latency_ms)
+    assert status.num_features == 0
+    monitor.received()
+    monitor.processed(last_image())
+    status = monitor.status(device="cpu", backend="b", precision="fp32", model="aliked-t16")
+    assert (status.received, status.processed, status.num_features, status.num_tracks) == (1, 1, 500, 300)
+    assert (status.latency_ms, status.preprocess_ms, status.inference_ms) == (12.0, 1.0, 8.0)
+    assert (status.match_ms, status.publish_ms, status.mean_track_age) == (2.0, 1.0, 7.5)
