@@ -79,7 +79,7 @@ def test_seq_keeps_what_came_before_a_damaged_image(
     assert seq.main([str(images), *SMALL, "--output", str(tmp_path / "out")]) == 1
     captured = capsys.readouterr()
     assert re.search(r"^frames +2$", captured.out, re.MULTILINE)
-    assert f"{path.name}: the image is cut off" in captured.err
+    assert f"{path.name}: PNG of 5000 bytes is cut off" in captured.err
     assert len(list(VideoSource(tmp_path / "out" / "tracks.mp4"))) == 2
 
 
