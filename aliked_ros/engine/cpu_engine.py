@@ -22,23 +22,27 @@ class CpuEngine:
 
     Args:
         weights: a verified checkpoint.
+        precision: "fp32" or "bf16"; the latter rounds what enters a convolution or a matrix product, sums in float32,
+            and needs a processor with instructions for it.
         threads: that share an image; 0 for as many as this process has processors. Results do not depend on it.
 
     Raises:
-        aliked_ops.cpu_engine.CpuEngineError: the library is not available.
+        aliked_ops.cpu_engine.CpuEngineError: the library or the precision is not available.
     """
 
-    def __init__(self, weights: Weights, threads: int = 0) -> None:
+    def __init__(self, weights: Weights, precision: str = "fp32", threads: int = 0) -> None:
         spec = MODELS[weights.entry.model]
         model = cpu_engine.EngineModel(spec.channels, spec.dim, spec.num_positions)
-        self._engine = cpu_engine.CpuEngine(model, lambda name: weights.state_dict[name].numpy(), threads)
+        self._engine = cpu_engine.CpuEngine(
+            model, lambda name: weights.state_dict[name].numpy(), precision=precision, threads=threads
+        )
         self._timings_ms: dict[str, float] = {}
         self._profile_ms: dict[str, float] = {}
         self._info = EngineInfo(
             model=weights.entry.model,
             device="cpu",
             backend=f"C++ ({self._engine.instruction_set})",
-            precision="fp32",
+            precision=precision,
             descriptor_dim=spec.dim,
             weights_path=weights.path,
             weights_sha256=weights.entry.sha256,
@@ -51,7 +55,7 @@ class CpuEngine:
 
     @property
     def last_timings_ms(self) -> Mapping[str, float]:
-        """Wall time of the last image's ``inference``; ``preprocess`` is 0, since the first block reads the image."""
+        """Wall time of the last image's ``preprocess`` and ``inference``; the latter reads the image where it lies."""
         return self._timings_ms
 
     @property
@@ -62,7 +66,9 @@ class CpuEngine:
     def extract(self, image: Image, max_keypoints: int, score_threshold: float) -> Features:
         """The strongest ``max_keypoints`` features above ``score_threshold`` of one image."""
         start = time.perf_counter()
-        found = self._engine.extract(image, max_keypoints, score_threshold)
+        view = cpu_engine.ImageView(image)
+        prepared = time.perf_counter()
+        found = self._engine.extract(view, max_keypoints, score_threshold)
         features = Features(
             keypoints_xy=found.keypoints_xy,
             scores=found.scores,
@@ -71,12 +77,12 @@ class CpuEngine:
             image_height=image.shape[0],
             dispersity=found.dispersity,
         )
-        elapsed_ms = 1e3 * (time.perf_counter() - start)
+        done = time.perf_counter()
         stages = self._engine.stage_ms()
-        self._profile_ms = {**stages, "other": elapsed_ms - sum(stages.values())}
-        self._timings_ms = {"preprocess": 0.0, "inference": elapsed_ms}
+        self._profile_ms = {**stages, "other": 1e3 * (done - start) - sum(stages.values())}
+        self._timings_ms = {"preprocess": 1e3 * (prepared - start), "inference": 1e3 * (done - prepared)}
         return features
 
     def score_map(self, image: Image) -> NDArray[np.float32]:
         """The detector's score map of one image, (H, W) float32."""
-        return self._engine.score_map(image)
+        return self._engine.score_map(cpu_engine.ImageView(image))

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 INSTRUCTION_SET_VARIABLE = "ALIKED_CPU_ISA"
 STAGES = ("block1", "block2", "block3", "block4", "score_head", "detection", "description")
 _VERSION = 1
+_NARROW = {"fp32": 0, "bf16": 1}
+_CHOICE_VARIABLE = "ALIKED_OPS"  # the one that also chooses the operators
 _LIBRARY = "_cpu_engine.so"
 _BUILD_HINT = "build it with `python -m tools.build_engine`"
 
@@ -35,7 +37,10 @@ _SIGNATURES: dict[str, tuple[Any, Sequence[Any]]] = {
     "version": (ctypes.c_int32, ()),
     "last_error": (ctypes.c_char_p, ()),
     "instruction_sets": (ctypes.c_int64, (ctypes.c_char_p, ctypes.c_int64)),
-    "create": (ctypes.c_void_p, (_Ints, _Floats, ctypes.c_int64, ctypes.c_int32, ctypes.c_char_p)),
+    "create": (
+        ctypes.c_void_p,
+        (_Ints, _Floats, ctypes.c_int64, ctypes.c_int32, ctypes.c_int32, ctypes.c_char_p),
+    ),
     "destroy": (None, (ctypes.c_void_p,)),
     "instruction_set": (ctypes.c_char_p, (ctypes.c_void_p,)),
     "detect": (
@@ -81,6 +86,32 @@ class Extracted:
     descriptors: _Float32  # (N, D) unit length
 
 
+class ImageView:
+    """An image as the library reads it, where it lies.
+
+    Args:
+        image: (H, W, 3) RGB or (H, W) grey uint8, any strides, 32×32 or larger.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+
+    def __init__(self, image: NDArray[np.uint8]) -> None:
+        if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
+            raise ValueError(f"an image must be (H, W, 3) or (H, W) uint8, got {image.shape} {image.dtype}")
+        if min(image.shape[:2]) < 32:
+            raise ValueError(f"an image must be at least 32×32, got {image.shape}")
+        self._kept = image
+        self.shape = (image.shape[0], image.shape[1])
+        grey = [0] if image.ndim == 2 else []
+        self._strides = (ctypes.c_int64 * 3)(*image.strides, *grey)
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """Address, height, width and strides."""
+        return self._kept.ctypes.data, *self.shape, self._strides
+
+
 def tensor_names() -> Iterator[str]:
     """Names of the checkpoint's tensors in the order in which the library reads them."""
     for block in range(1, 5):
@@ -107,6 +138,8 @@ def library() -> ctypes.CDLL:
     Raises:
         CpuEngineError: there is none, or it does not fit.
     """
+    if os.environ.get(_CHOICE_VARIABLE) == "reference":
+        raise CpuEngineError(f"{_CHOICE_VARIABLE}=reference is set")
     path = Path(__file__).with_name(_LIBRARY)
     if not path.is_file():
         raise CpuEngineError(f"no compiled CPU engine at {path}; {_BUILD_HINT}")
@@ -143,21 +176,27 @@ class CpuEngine:
     Args:
         model: its sizes.
         tensor: gives a checkpoint's tensor by its name, as float32.
-        threads: that share an image; 0 for as many as there are processors.
+        precision: "fp32", or "bf16" for bfloat16 inputs of products with float32 sums.
+        threads: that share an image; 0 for as many as this process may use. Results do not depend on it.
 
     Raises:
-        CpuEngineError: the library is not available, or the weights do not fit the model.
+        CpuEngineError: the library or the precision is not available, or the weights do not fit the model.
     """
 
-    def __init__(self, model: EngineModel, tensor: Callable[[str], NDArray[Any]], threads: int = 0) -> None:
+    def __init__(
+        self, model: EngineModel, tensor: Callable[[str], NDArray[Any]], *, precision: str = "fp32", threads: int = 0
+    ) -> None:
         self._handle = None
+        if precision not in _NARROW:
+            raise CpuEngineError(f"precision must be fp32 or bf16 on a CPU, got {precision!r}")
         self._library = library()
         self._lock = threading.Lock()
         self._dim = model.dim
         blob = np.concatenate([np.asarray(tensor(name), np.float32).ravel() for name in tensor_names()])
         sizes = (ctypes.c_int32 * 6)(*model.channels, model.dim, model.num_positions)
         self._handle = self._library.aliked_cpu_create(
-            sizes, _floats(blob), len(blob), threads or available_threads(), _instruction_set()
+            *(sizes, _floats(blob), len(blob), threads or available_threads()),
+            *(_NARROW[precision], _instruction_set()),
         )
         if not self._handle:
             raise CpuEngineError(_last_error(self._library))
@@ -172,11 +211,11 @@ class CpuEngine:
         name: bytes = self._library.aliked_cpu_instruction_set(self._handle)
         return name.decode()
 
-    def extract(self, image: NDArray[np.uint8], max_keypoints: int, score_threshold: float) -> Extracted:
-        """Features of an image, (H, W, 3) RGB or (H, W) grey, any strides, 32×32 or larger."""
+    def extract(self, image: ImageView, max_keypoints: int, score_threshold: float) -> Extracted:
+        """The strongest features of an image above a score."""
         with self._lock:
             count = _checked(
-                self._library.aliked_cpu_detect(self._handle, *_image_arguments(image), max_keypoints, score_threshold)
+                self._library.aliked_cpu_detect(self._handle, *image.arguments, max_keypoints, score_threshold)
             )
             keypoints = np.empty((count, 4), np.float32)
             descriptors = np.empty((count, self._dim), np.float32)
@@ -184,11 +223,11 @@ class CpuEngine:
         x, y, scores, dispersity = keypoints.T.copy()
         return Extracted(np.stack([x, y], 1), scores, dispersity, descriptors)
 
-    def score_map(self, image: NDArray[np.uint8]) -> _Float32:
+    def score_map(self, image: ImageView) -> _Float32:
         """The score map of an image, (H, W)."""
-        scores = np.empty(image.shape[:2], np.float32)
+        scores = np.empty(image.shape, np.float32)
         with self._lock:
-            _checked(self._library.aliked_cpu_score_map(self._handle, *_image_arguments(image), _floats(scores)))
+            _checked(self._library.aliked_cpu_score_map(self._handle, *image.arguments, _floats(scores)))
         return scores
 
     def stage_ms(self) -> dict[str, float]:
@@ -224,15 +263,6 @@ def nearest_neighbours(
         )
     )
     return best_of_a, products, best_of_b
-
-
-def _image_arguments(image: NDArray[np.uint8]) -> tuple[Any, ...]:
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
-        raise ValueError(f"an image must be (H, W, 3) or (H, W) uint8, got {image.shape} {image.dtype}")
-    if min(image.shape[:2]) < 32:
-        raise ValueError(f"an image must be at least 32×32, got {image.shape}")
-    strides = (ctypes.c_int64 * 3)(*image.strides, *([0] if image.ndim == 2 else []))
-    return image.ctypes.data, image.shape[0], image.shape[1], strides
 
 
 def _instruction_set() -> bytes:

@@ -53,13 +53,14 @@ ALIKED_API int64_t aliked_cpu_instruction_sets(char* names, int64_t size) {
   });
 }
 
-// model: the four blocks' channels, D and M. instruction_set: "" for the fastest.
+// model: the four blocks' channels, D and M. narrow: bfloat16 inputs of products. instruction_set: "" for the fastest.
 ALIKED_API void* aliked_cpu_create(const int32_t* model, const float* weights, int64_t count, int32_t threads,
-                                   const char* instruction_set) {
+                                   int32_t narrow, const char* instruction_set) {
   void* engine = nullptr;
   guarded([&]() -> int64_t {
     const aliked_cpu::Model sizes = {{model[0], model[1], model[2], model[3]}, model[4], model[5]};
-    engine = new aliked_cpu::Engine(sizes, weights, count, threads, aliked_cpu::choose_kernels(instruction_set));
+    const aliked_cpu::Kernels& kernels = aliked_cpu::choose_kernels(instruction_set);
+    engine = new aliked_cpu::Engine(sizes, weights, count, threads, narrow != 0, kernels);
     return 0;
   });
   return engine;

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <stdexcept>
+#include <string>
 
 namespace aliked_cpu {
 
@@ -47,8 +49,11 @@ void fill_neighbours(int size, int coarse, std::vector<int32_t>& low, std::vecto
 
 }  // namespace
 
-Engine::Engine(const Model& model, const float* weights, int64_t count, int threads, const Kernels& kernels)
-    : kernels_(kernels), weights_(model, weights, count), pool_(threads), scratch_(threads) {}
+Engine::Engine(const Model& model, const float* weights, int64_t count, int threads, bool narrow,
+               const Kernels& kernels)
+    : kernels_(kernels), weights_(model, weights, count), pool_(threads), scratch_(threads) {
+  if (narrow) throw std::invalid_argument(std::string("no bfloat16 instructions in ") + kernels.name);
+}
 
 void Engine::prepare(int height, int width) {
   if (height == height_ && width == width_) return;

@@ -39,7 +39,8 @@ struct Keypoint {
 
 class Engine {
  public:
-  Engine(const Model& model, const float* weights, int64_t count, int threads, const Kernels& kernels);
+  Engine(const Model& model, const float* weights, int64_t count, int threads, bool narrow,
+         const Kernels& kernels);
 
   // Keypoints of an image, strongest first; describe() then describes them.
   const std::vector<Keypoint>& detect(const Image& image, int max_keypoints, float threshold);
