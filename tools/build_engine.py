@@ -33,7 +33,7 @@ _KERNEL_FLAGS = ("-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", 
 _AVX2 = ("-mavx2", "-mfma")
 _AVX512 = (*_AVX2, "-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq")
 VARIANTS: dict[str, dict[str, tuple[str, ...]]] = {
-    "x86_64": {"baseline": (), "avx2": _AVX2, "avx512": _AVX512},
+    "x86_64": {"baseline": (), "avx2": _AVX2, "avx512": _AVX512, "avx512bf16": (*_AVX512, "-mavx512bf16")},
 }
 
 

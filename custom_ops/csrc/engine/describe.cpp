@@ -18,19 +18,19 @@ void Engine::describe_block(const DescribeMaps& maps, int first, int count, floa
   float* xy = offsets + static_cast<int64_t>(count) * offsets_count;
   int32_t* pixels = reinterpret_cast<int32_t*>(xy + 2 * count);
 
-  const auto multiply = [&](const float* in, const Layer& layer, Activation activation, bool accumulate, float* result) {
+  const auto apply = [&](const float* in, const Layer& layer, Activation activation, float* result) {
     Product product = {};
+    const int words = layer.words(layer.depth);
     product.num_segments = 1;
-    product.segments[0] = {in, layer.depth, layer.depth};
+    product.segments[0] = {in, words, words};
     product.weights = layer.panels.data();
     product.bias = layer.bias.data();
     product.outputs = layer.outputs;
-    product.accumulate = accumulate;
     product.activation = activation;
     product.out = result;
     product.out_stride = layer.outputs;
     product.pixels = count;
-    kernels_.product(product);
+    return product;
   };
 
   for (int i = 0; i < count; ++i) {
@@ -41,8 +41,9 @@ void Engine::describe_block(const DescribeMaps& maps, int first, int count, floa
     }
   }
   kernels_.features_at(maps, pixels, 9 * count, patches);
-  multiply(patches, weights_.offset_hidden, Activation::kSelu, false, hidden);
-  multiply(hidden, weights_.offset_out, Activation::kNone, false, offsets);  // (N, 2·M), all x before all y
+  if (narrow_) kernels_.narrow(patches, features_size, patches);
+  multiply(weights_.offset_hidden, apply(patches, weights_.offset_hidden, Activation::kSelu, hidden));
+  multiply(weights_.offset_out, apply(hidden, weights_.offset_out, Activation::kNone, offsets));  // (N, 2·M), all x before all y
 
   const float limit = static_cast<float>(std::max(width_, height_)) / 4.0f;
   float* samples = patches;  // the patches have served
@@ -54,8 +55,16 @@ void Engine::describe_block(const DescribeMaps& maps, int first, int count, floa
       xy[2 * i + 1] = keypoints_[first + i].y + std::clamp(offset[positions], -limit, limit);
     }
     kernels_.sample_features(maps, xy, count, samples);
-    multiply(samples, weights_.sample, Activation::kSelu, false, projected);
-    multiply(projected, weights_.aggregate[m], Activation::kNone, m > 0, out);
+    if (narrow_) kernels_.narrow(samples, static_cast<int64_t>(count) * dim, samples);
+    Product project = apply(samples, weights_.sample, Activation::kSelu, projected);
+    if (narrow_) {
+      project.narrow_output = true;
+      project.out_stride = dim / 2;
+    }
+    multiply(weights_.sample, project);
+    Product aggregate = apply(projected, weights_.aggregate[m], Activation::kNone, out);
+    aggregate.accumulate = m > 0;
+    multiply(weights_.aggregate[m], aggregate);
   }
   kernels_.normalise(out, count, dim);
 }

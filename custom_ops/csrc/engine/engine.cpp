@@ -51,8 +51,14 @@ void fill_neighbours(int size, int coarse, std::vector<int32_t>& low, std::vecto
 
 Engine::Engine(const Model& model, const float* weights, int64_t count, int threads, bool narrow,
                const Kernels& kernels)
-    : kernels_(kernels), weights_(model, weights, count), pool_(threads), scratch_(threads) {
-  if (narrow) throw std::invalid_argument(std::string("no bfloat16 instructions in ") + kernels.name);
+    : kernels_(kernels), narrow_(narrow), weights_(model, weights, count, narrow), pool_(threads), scratch_(threads) {
+  if (narrow && !kernels.product_bf16) {
+    throw std::invalid_argument(std::string("bfloat16 needs instructions that ") + kernels.name + " lacks");
+  }
+}
+
+void Engine::multiply(const Layer& layer, const Product& product) const {
+  layer.narrow ? kernels_.product_bf16(product) : kernels_.product(product);
 }
 
 void Engine::prepare(int height, int width) {
@@ -69,7 +75,8 @@ void Engine::prepare(int height, int width) {
   x1_.resize(pixels * model.channels[0]);
   for (int i = 0; i < 3; ++i) {
     const int h = level_height_[i] = padded_height_ / kReduction[i], w = level_width_[i] = padded_width_ / kReduction[i];
-    pooled_[i].resize(static_cast<int64_t>(h + 2) * (w + 2) * model.channels[i]);
+    const int words = i == 0 ? weights_.block2[0].words(model.channels[0]) : model.channels[i];
+    pooled_[i].resize(static_cast<int64_t>(h + 2) * (w + 2) * words);
     levels_[i].resize(static_cast<int64_t>(h) * w * model.quarter());
     shares_[i].resize(static_cast<int64_t>(h) * w * kScoreWidth);
     fill_neighbours(padded_height_, h, low_[i], high_[i], fraction_[i]);

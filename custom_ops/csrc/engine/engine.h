@@ -5,8 +5,9 @@
 //
 // | map        | shape (stored)                | what it is                                         |
 // |------------|-------------------------------|----------------------------------------------------|
-// | x1         | H, W, c1                      | first block's output                               |
-// | pooled[0]  | H/2 + 2, W/2 + 2, c1          | second block's input, in a border of zeros         |
+// | x1         | H, W, c1                      | first block's output, always float32               |
+// | pooled[0]  | H/2 + 2, W/2 + 2, c1          | second block's input, in a border of zeros;        |
+// |            |                               | bfloat16 where that is asked for                   |
 // | pooled[1]  | H/8 + 2, W/8 + 2, c2          | third block's                                      |
 // | pooled[2]  | H/32 + 2, W/32 + 2, c3        | fourth block's                                     |
 // | levels[i]  | h, w, D/4                     | levels 2 to 4 of the feature map                   |
@@ -37,6 +38,25 @@ struct Keypoint {
   float x, y, score, dispersity;
 };
 
+// A map in a border of one pixel of zeros; no channels where there is none.
+struct BorderedMap {
+  const float* data = nullptr;
+  int channels = 0;
+  const float* pixel(int width, int y, int x) const {
+    return data + (static_cast<int64_t>(y + 1) * (width + 2) + x + 1) * channels;
+  }
+};
+
+struct OutputMap {
+  float* data;
+  int channels, border;
+};
+
+// Columns [first_column, first_column + columns) of rows [first_row, last_row).
+struct Tile {
+  int first_row, last_row, first_column, columns;
+};
+
 class Engine {
  public:
   Engine(const Model& model, const float* weights, int64_t count, int threads, bool narrow,
@@ -63,12 +83,19 @@ class Engine {
   void load_row(const Image& image, int row, float* out) const;
   void block2();
   void block2_strip(int first_row, int last_row, int thread);
+  void project_level(int level, const float* row, int y, int channels);
+  void convolve(const Layer& layer, const float* const (&rows)[3], int channels, float* out, int out_channels,
+                bool narrow_out, int pixels, const Segment& residual = {},
+                Activation activation = Activation::kSelu) const;
+
+  // deform.cpp
   void deformable_block(const DeformLayer (&layers)[2], int level);
-  void deform_convolve(const DeformLayer& layer, int level, const Buffer& in, int channels, const Buffer* residual,
-                       int residual_channels, float* out, int out_channels, bool bordered_out);
-  void project_level(int level, const float* row, int y, int channels, int thread);
-  Product convolution(const Layer& layer, const float* const (&rows)[3], int channels, float* out, int out_channels,
-                      int pixels) const;
+  void deform_convolve(const DeformLayer& layer, int level, const BorderedMap& in, const BorderedMap& residual,
+                       const OutputMap& out);
+  void deform_tile(const DeformLayer& layer, int level, const BorderedMap& in, const BorderedMap& residual,
+                   const OutputMap& out, const Tile& tile, int thread);
+  void gather_row(const DeformLayer& layer, int level, const BorderedMap& in, int y, const Tile& tile, float* offsets,
+                  float* columns) const;
 
   // score.cpp
   void score_head();
@@ -90,7 +117,11 @@ class Engine {
 
   float* scratch(int thread, int64_t count);
 
+  // Multiplies by a layer's weights, in their type.
+  void multiply(const Layer& layer, const Product& product) const;
+
   const Kernels& kernels_;
+  bool narrow_;  // products of bfloat16
   Weights weights_;
   ThreadPool pool_;
   std::vector<Buffer> scratch_;  // one for each thread

@@ -15,9 +15,10 @@ constexpr int kPanel = 16;       // outputs whose weights are stored together
 constexpr int kScoreWidth = 8;   // channels of the score head's first layer
 constexpr int kPlanePadding = 16;  // zero floats on either side of a row of a plane
 
-// One run of inputs of a matrix product: for pixel p, data[p * pixel_stride + k], k < depth.
+// One run of inputs of a matrix product: for pixel p, data[p * pixel_stride + k], k < depth. Inputs are counted in
+// words of four bytes: one float32 or two neighbouring bfloat16.
 struct Segment {
-  const void* data;
+  const float* data;
   int64_t pixel_stride;
   int depth;
 };
@@ -30,14 +31,14 @@ struct Product {
   static constexpr int kMaxSegments = 4;
   Segment segments[kMaxSegments];
   int num_segments;
-  const void* weights;
-  const float* bias;  // (outputs) or null for zero
+  const float* weights;  // of bfloat16 two inputs' weights side by side for each output
+  const float* bias;     // (outputs) or null for zero
   int outputs;        // stored for each pixel; a multiple of 8
   bool accumulate;    // starts from out instead of the bias
   Activation activation;
-  bool narrow_output;  // out is bfloat16
-  void* out;
-  int64_t out_stride;
+  bool narrow_output;  // out is bfloat16, two to a word
+  float* out;
+  int64_t out_stride;  // words
   int pixels;
 };
 
@@ -66,16 +67,14 @@ struct DeformGather {
   int offset_stride;
   float limit;  // offsets are clamped to ±limit
   int y, first_x, pixels;  // the output pixels: `pixels` of row y from first_x on
-  void* out;
+  float* out;
   int64_t out_stride;
-  bool narrow_output;
 };
 
 // A row of the score head's first layer: planes[j] = SELU(level 1's share + the coarser levels' shares).
 struct ScoreRow {
-  const void* x1;  // (width, channels), the first block's output
-  bool narrow_x1;
-  int channels;            // of x1: 8 or 16
+  const float* x1;  // (width, channels), the first block's output
+  int channels;             // of x1: 8 or 16
   const float* project;    // (quarter, channels): conv1 of the aggregation
   int quarter;             // D / 4
   const float* head;       // (quarter, 8): the part of score_head.0 that acts on level 1
@@ -101,8 +100,7 @@ struct PlaneConvRow {
 
 // What descriptors are computed from; all maps interleaved, of the padded image.
 struct DescribeMaps {
-  const void* x1;
-  bool narrow_x1;
+  const float* x1;
   int channels;          // of x1
   const float* project;  // (channels, quarter): conv1 of the aggregation, transposed
   int quarter;           // D / 4
@@ -130,8 +128,10 @@ struct Kernels {
   const char* name;
   // float32 inputs, weights and products.
   void (*product)(const Product&);
-  // bfloat16 inputs and weights in pairs ((outputs / 16, depth / 2, 16, 2)), float32 sums; null where there is none.
+  // bfloat16 inputs and weights, float32 sums; null without instructions for it, and so is the next.
   void (*product_bf16)(const Product&);
+  // Rounds count floats, a multiple of 16, to bfloat16; in place when out is in.
+  void (*narrow)(const float* in, int64_t count, float* out);
   void (*image_row)(const ImageRow&);
   // Average of factor × factor pixels of (factor) rows of (factor * pixels, channels).
   void (*average_rows)(const float* const* rows, int factor, int pixels, int channels, float* out);

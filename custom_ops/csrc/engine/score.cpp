@@ -85,7 +85,7 @@ void Engine::score_strip(int first, int last, int thread) {
     row.width = width;
     kernels_.score_row(row);
   };
-  const auto convolve = [&](const PlaneRing& ring, int y, int inputs, const Buffer& weights, float* out) {
+  const auto plane_row = [&](const PlaneRing& ring, int y, int inputs, const Buffer& weights, float* out) {
     const PlaneConvRow row = {{ring.row_or_zeros(y - 1, height), ring.row(y), ring.row_or_zeros(y + 1, height)},
                               stride, inputs, weights.data(), out, stride, width};
     return row;
@@ -96,13 +96,13 @@ void Engine::score_strip(int first, int last, int thread) {
   for (int y = begin - 3; y < end + 3; ++y) {
     if (exists(y)) combine(y);
     if (y - 1 >= begin - 2 && exists(y - 1)) {
-      kernels_.plane_conv_selu(convolve(wide, y - 1, kScoreWidth, weights_.score[0], narrow.row(y - 1)));
+      kernels_.plane_conv_selu(plane_row(wide, y - 1, kScoreWidth, weights_.score[0], narrow.row(y - 1)));
     }
     if (y - 2 >= begin - 1 && exists(y - 2)) {
-      kernels_.plane_conv_selu(convolve(narrow, y - 2, 4, weights_.score[1], narrower.row(y - 2)));
+      kernels_.plane_conv_selu(plane_row(narrow, y - 2, 4, weights_.score[1], narrower.row(y - 2)));
     }
     if (y - 3 >= begin) {
-      kernels_.plane_conv_sigmoid(convolve(narrower, y - 3, 4, weights_.score[2], result));
+      kernels_.plane_conv_sigmoid(plane_row(narrower, y - 3, 4, weights_.score[2], result));
       float* row = scores_.data() + (y - 3 - top_ + 2) * score_stride_ + 16;
       std::copy(result + left_, result + left_ + width_, row);
     }

@@ -4,8 +4,10 @@
 #include "weights.h"
 
 #include <cmath>
+#include <cstring>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace aliked_cpu {
 
@@ -130,9 +132,30 @@ Buffer read_reordered(Reader& reader, int outputs, int inputs, int taps) {
   return reordered;
 }
 
+// Rounds to nearest, ties to even.
+uint16_t to_bfloat16(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return static_cast<uint16_t>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
+}
+
+void narrow_panels(Layer& layer) {
+  Buffer narrow;
+  const int64_t words = static_cast<int64_t>(layer.outputs) * layer.depth / 2;
+  narrow.resize(words);
+  for (int64_t word = 0; word < words; ++word) {
+    const int64_t lane = word % kPanel, pair = word / kPanel;  // pairs of inputs follow each other across panels
+    const float* first = layer.panels.data() + 2 * pair * kPanel + lane;
+    const uint16_t both[2] = {to_bfloat16(first[0]), to_bfloat16(first[kPanel])};
+    std::memcpy(narrow.data() + word, both, sizeof both);
+  }
+  layer.panels = std::move(narrow);
+  layer.narrow = true;
+}
+
 }  // namespace
 
-Weights::Weights(const Model& which, const float* blob, int64_t count) : model(which) {
+Weights::Weights(const Model& which, const float* blob, int64_t count, bool narrow) : model(which) {
   Reader reader(blob, count);
   const int* channels = model.channels;
   const int quarter = model.quarter(), dim = model.dim, positions = model.positions;
@@ -186,6 +209,13 @@ Weights::Weights(const Model& which, const float* blob, int64_t count) : model(w
       }
     }
     aggregate.push_back(std::move(layer));
+  }
+  if (narrow) {
+    for (Layer* layer : {&block1[1], &block2[0], &block2[1], &block3[0].regular, &block3[1].regular,
+                         &block4[0].regular, &block4[1].regular, &offset_hidden, &sample}) {
+      narrow_panels(*layer);
+    }
+    for (Layer& layer : aggregate) narrow_panels(layer);
   }
   if (reader.left() != 0) {
     throw std::invalid_argument("the weights hold " + std::to_string(reader.left()) + " floats more than the model");

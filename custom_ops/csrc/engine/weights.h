@@ -20,11 +20,15 @@ struct Model {
   int quarter() const { return dim / 4; }
 };
 
-// Weights of a product: panels (outputs / 16, depth, 16) and a bias, both padded by zeros.
+// Weights of a product: panels (outputs / 16, depth, 16) and a bias, both padded by zeros. A narrow layer's panels are
+// bfloat16, two inputs' weights to a word: (outputs / 16, depth / 2, 16, 2).
 struct Layer {
   Buffer panels, bias;
   int outputs = 0;  // padded
   int depth = 0;
+  bool narrow = false;
+  // Words of four bytes that hold this many of its inputs.
+  int words(int inputs) const { return narrow ? inputs / 2 : inputs; }
 };
 
 struct DeformLayer {
@@ -48,7 +52,9 @@ struct Weights {
 
   // Reads the checkpoint's tensors, one behind the other in the order of the constructor's body.
   // Throws std::invalid_argument when their number of floats does not fit the model.
-  Weights(const Model& model, const float* blob, int64_t count);
+  // narrow: bfloat16 for the layers whose inputs the engine rounds; the score head, the offsets of deformable
+  // convolutions and the aggregation stay in float32.
+  Weights(const Model& model, const float* blob, int64_t count, bool narrow);
 };
 
 }  // namespace aliked_cpu

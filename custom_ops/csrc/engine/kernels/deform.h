@@ -44,7 +44,7 @@ ALIKED_INLINE void gather_tap(const DeformGather& g, float y, float x, float* ou
 void gather(const DeformGather& g) {
   for (int p = 0; p < g.pixels; ++p) {
     const float* offsets = g.offsets + static_cast<int64_t>(p) * g.offset_stride;
-    float* out = static_cast<float*>(g.out) + p * g.out_stride;
+    float* out = g.out + p * g.out_stride;
     for (int tap = 0; tap < 9; ++tap) {
       const float dy = clamp_offset(offsets[2 * tap], g.limit), dx = clamp_offset(offsets[2 * tap + 1], g.limit);
       gather_tap(g, static_cast<float>(g.y - 1 + tap / 3) + dy, static_cast<float>(g.first_x + p - 1 + tap % 3) + dx,

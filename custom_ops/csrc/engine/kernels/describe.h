@@ -25,7 +25,7 @@ ALIKED_INLINE void level_1(const DescribeMaps& maps, const int32_t (&x)[Pixels],
   const float* in[Pixels];
   ALIKED_UNROLL
   for (int p = 0; p < Pixels; ++p) {
-    in[p] = static_cast<const float*>(maps.x1) + (static_cast<int64_t>(y[p]) * maps.padded_width + x[p]) * Channels;
+    in[p] = maps.x1 + (static_cast<int64_t>(y[p]) * maps.padded_width + x[p]) * Channels;
     ALIKED_UNROLL
     for (int v = 0; v < kVectors; ++v) out[p][v] = Vec{};
   }

@@ -36,7 +36,7 @@ void stretch(const float* in, int64_t in_plane_stride, const Neighbours& columns
 // Level 1's channels of kLanes pixels, transposed: channels[c][lane].
 template <int Channels>
 ALIKED_INLINE void load_transposed(const ScoreRow& row, int x, Vec (&channels)[Channels]) {
-  const float* in = static_cast<const float*>(row.x1) + static_cast<int64_t>(x) * Channels;
+  const float* in = row.x1 + static_cast<int64_t>(x) * Channels;
   Vec block[kLanes];
 #if defined(__AVX512F__)
   if (Channels == 8) {  // a vector holds two pixels: lanes 0..7 of pixel 2i, lanes 8..15 of pixel 2i + 1

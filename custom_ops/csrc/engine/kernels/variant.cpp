@@ -21,8 +21,14 @@ namespace aliked_cpu {
 extern const Kernels ALIKED_TABLE_OF(ALIKED_VARIANT);
 const Kernels ALIKED_TABLE_OF(ALIKED_VARIANT) = {
     ALIKED_NAME_OF(ALIKED_VARIANT),
-    product_f32,
+    multiply<Float32>,
+#if defined(__AVX512BF16__)
+    multiply<BFloat16>,
+    narrow,
+#else
     nullptr,
+    nullptr,
+#endif
     image_row,
     average_rows,
     gather,
