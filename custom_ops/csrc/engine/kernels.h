@@ -138,7 +138,8 @@ struct Kernels {
   void (*gather)(const DeformGather&);
   // (pixels, 8 of stride) to 8 planes.
   void (*to_planes)(const float* in, int64_t pixel_stride, int pixels, float* planes, int64_t plane_stride);
-  // 8 planes' rows stretched by linear interpolation.
+  // 8 planes' rows stretched by linear interpolation to a multiple of 32, at least twice their width; readable up to
+  // 15 floats behind them.
   void (*stretch)(const float* in, int64_t in_plane_stride, const Neighbours&, int width, float* out,
                   int64_t out_plane_stride);
   void (*score_row)(const ScoreRow&);

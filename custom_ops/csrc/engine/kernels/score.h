@@ -21,14 +21,32 @@ void to_planes(const float* in, int64_t pixel_stride, int pixels, float* planes,
   }
 }
 
+// source[index[lane]] for indices that lie within kLanes of the first one.
+ALIKED_INLINE Vec take_near(const float* source, const int32_t* index) {
+#if defined(__AVX512F__)
+  const __m512i from_first = _mm512_sub_epi32(_mm512_loadu_si512(index), _mm512_set1_epi32(index[0]));
+  return (Vec)_mm512_permutexvar_ps(from_first, (__m512)load(source + index[0]));
+#elif defined(__AVX2__)
+  const __m256i indices = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index));
+  const __m256i from_first = _mm256_sub_epi32(indices, _mm256_set1_epi32(index[0]));
+  return (Vec)_mm256_permutevar8x32_ps((__m256)load(source + index[0]), from_first);
+#else
+  Vec taken = {};
+  ALIKED_UNROLL
+  for (int lane = 0; lane < kLanes; ++lane) taken[lane] = source[index[lane]];
+  return taken;
+#endif
+}
+
 void stretch(const float* in, int64_t in_plane_stride, const Neighbours& columns, int width, float* out,
              int64_t out_plane_stride) {
-  for (int j = 0; j < kScoreWidth; ++j) {
-    const float* __restrict source = in + j * in_plane_stride;
-    float* __restrict target = out + j * out_plane_stride;
-    for (int x = 0; x < width; ++x) {
-      const float low = source[columns.low[x]], high = source[columns.high[x]];
-      target[x] = low * (1.0f - columns.fraction[x]) + high * columns.fraction[x];
+  for (int x = 0; x < width; x += kLanes) {
+    const Vec fraction = load(columns.fraction + x), rest = 1.0f - fraction;
+    for (int j = 0; j < kScoreWidth; ++j) {
+      // A level has at most half the width: kLanes columns span no more than kLanes / 2 + 2 of its pixels.
+      const Vec low = take_near(in + j * in_plane_stride, columns.low + x);
+      const Vec high = take_near(in + j * in_plane_stride, columns.high + x);
+      store(out + j * out_plane_stride + x, low * rest + high * fraction);
     }
   }
 }
@@ -37,6 +55,10 @@ void stretch(const float* in, int64_t in_plane_stride, const Neighbours& columns
 template <int Channels>
 ALIKED_INLINE void load_transposed(const ScoreRow& row, int x, Vec (&channels)[Channels]) {
   const float* in = row.x1 + static_cast<int64_t>(x) * Channels;
+  // x1 comes from memory, and a block's work is too short for the processor to see the next one coming.
+  constexpr int kAhead = 4;
+  ALIKED_UNROLL
+  for (int i = 0; i < Channels * kLanes; i += 16) __builtin_prefetch(in + i + kAhead * Channels * kLanes);
   Vec block[kLanes];
 #if defined(__AVX512F__)
   if (Channels == 8) {  // a vector holds two pixels: lanes 0..7 of pixel 2i, lanes 8..15 of pixel 2i + 1
@@ -77,7 +99,7 @@ ALIKED_INLINE Vec coarser_levels(const ScoreRow& row, int j, int x) {
 
 template <int Channels>
 __attribute__((noinline)) void score_block(const ScoreRow& row, int x) {
-  constexpr int kGroup = 4;  // hidden channels at a time: enough independent sums to hide an FMA's latency
+  constexpr int kGroup = 8;  // hidden channels at a time: enough independent sums to hide an FMA's latency
   Vec channels[Channels];
   load_transposed<Channels>(row, x, channels);
   Vec sums[kScoreWidth];
