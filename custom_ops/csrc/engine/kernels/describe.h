@@ -122,25 +122,61 @@ ALIKED_INLINE void features_at_pixels(const DescribeMaps& maps, const int32_t* x
   }
 }
 
+// The corners of a bilinear sample, in the padded image; a corner outside the image has weight 0 and position (0, 0).
+struct Corners {
+  int32_t x[4], y[4];
+  float weight[4];
+};
+
+ALIKED_INLINE Corners corners_of(const DescribeMaps& maps, const float* xy) {
+  Corners corners = {};
+  const float px = xy[0], py = xy[1];
+  // Written so that NaN fails; beyond this no corner lies inside.
+  if (!(px > -1.0f && py > -1.0f && px < static_cast<float>(maps.width) && py < static_cast<float>(maps.height))) {
+    return corners;
+  }
+  const float left = __builtin_floorf(px), top = __builtin_floorf(py);
+  const float right = px - left, down = py - top;
+  for (int corner = 0; corner < 4; ++corner) {
+    const int x = static_cast<int>(left) + (corner & 1), y = static_cast<int>(top) + (corner >> 1);
+    if (!inside(maps, x, y)) continue;
+    corners.x[corner] = x + maps.left;
+    corners.y[corner] = y + maps.top;
+    corners.weight[corner] = ((corner & 1) ? right : 1 - right) * ((corner >> 1) ? down : 1 - down);
+  }
+  return corners;
+}
+
+// Starts to read what a sample needs from the two largest maps.
+template <int Quarter, int Channels>
+ALIKED_INLINE void prefetch_sample(const DescribeMaps& maps, const Corners& corners) {
+  for (int corner = 0; corner < 4; ++corner) {
+    __builtin_prefetch(maps.x1 + (static_cast<int64_t>(corners.y[corner]) * maps.padded_width + corners.x[corner]) *
+                                     Channels);
+  }
+  const int x = maps.columns[0].low[corners.x[0]], y = maps.rows[0].low[corners.y[0]];
+  const float* level = maps.levels[0] + (static_cast<int64_t>(y) * maps.level_width[0] + x) * Quarter;
+  const int64_t row = static_cast<int64_t>(maps.level_width[0]) * Quarter;
+  for (int c = 0; c < 2 * Quarter; c += 16) {
+    __builtin_prefetch(level + c);
+    __builtin_prefetch(level + row + c);
+  }
+}
+
 template <int Quarter, int Channels>
 ALIKED_INLINE void sampled_features(const DescribeMaps& maps, const float* xy, int count, float* out) {
-  for (int i = 0; i < count; ++i) {
-    int32_t x[4] = {}, y[4] = {};
-    float weight[4] = {};
-    const float px = xy[2 * i], py = xy[2 * i + 1];
-    // Written so that NaN fails; beyond this no corner lies inside.
-    if (px > -1.0f && py > -1.0f && px < static_cast<float>(maps.width) && py < static_cast<float>(maps.height)) {
-      const float left = __builtin_floorf(px), top = __builtin_floorf(py);
-      const float right = px - left, down = py - top;
-      for (int corner = 0; corner < 4; ++corner) {
-        const int cx = static_cast<int>(left) + (corner & 1), cy = static_cast<int>(top) + (corner >> 1);
-        if (!inside(maps, cx, cy)) continue;
-        x[corner] = cx + maps.left;
-        y[corner] = cy + maps.top;
-        weight[corner] = ((corner & 1) ? right : 1 - right) * ((corner >> 1) ? down : 1 - down);
-      }
+  constexpr int kAhead = 4;  // samples: they lie anywhere, so only we know where the next will be
+  Corners corners[kAhead + 1];
+  for (int i = 0; i < count + kAhead; ++i) {
+    if (i < count) {
+      corners[i % (kAhead + 1)] = corners_of(maps, xy + 2 * i);
+      prefetch_sample<Quarter, Channels>(maps, corners[i % (kAhead + 1)]);
     }
-    mix_features<Quarter, Channels, 4>(maps, x, y, weight, out + static_cast<int64_t>(i) * 4 * Quarter);
+    const int ready = i - kAhead;
+    if (ready < 0) continue;
+    const Corners& sample = corners[ready % (kAhead + 1)];
+    mix_features<Quarter, Channels, 4>(maps, sample.x, sample.y, sample.weight,
+                                       out + static_cast<int64_t>(ready) * 4 * Quarter);
   }
 }
 
