@@ -53,7 +53,8 @@ def build_cpu_engine(output_dir: Path = DESTINATION, compiler: str = "", machine
         BuildError: there is no compiler, or it failed.
     """
     command = shlex.split(compiler) or find_compiler()
-    variants = VARIANTS.get(machine or platform.machine(), {"baseline": ()})
+    possible = VARIANTS.get(machine or platform.machine(), {"baseline": ()})
+    variants = {name: flags for name, flags in possible.items() if _understands(command, flags)}
     library = output_dir / LIBRARY
     digest = _digest(command, variants)
     # The library carries the digest of what it was made of.
@@ -77,6 +78,15 @@ def find_compiler() -> list[str]:
         if shutil.which(name):
             return [name]
     raise BuildError("no C++ compiler: install g++ 9 or later, or clang, or set CXX")
+
+
+def _understands(command: list[str], flags: tuple[str, ...]) -> bool:
+    """Whether the compiler knows these flags; an older one leaves the newest instruction sets out."""
+    probe = [*command, *flags, "-x", "c++", "-fsyntax-only", os.devnull]
+    try:
+        return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+    except OSError as error:
+        raise BuildError(f"{shlex.join(command)}: {error}") from error
 
 
 def _compile_all(command: list[str], variants: dict[str, tuple[str, ...]], digest: str, folder: Path) -> list[Path]:

@@ -163,6 +163,15 @@ def instruction_sets() -> tuple[str, ...]:
     return tuple(names.value.decode().split(","))
 
 
+def supports_bfloat16() -> bool:
+    """Whether the library is there and this processor has the instructions for precision "bf16"."""
+    try:
+        fastest = instruction_sets()[0]
+    except CpuEngineError:
+        return False
+    return (_instruction_set().decode() or fastest) == "avx512bf16"
+
+
 def available_threads() -> int:
     """The number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):

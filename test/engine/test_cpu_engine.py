@@ -21,7 +21,7 @@ from aliked_ops import cpu_engine as library
 from conftest import make_textured_image
 
 from aliked_ros.engine.cpu_engine import CpuEngine
-from aliked_ros.engine.select import create_engine
+from aliked_ros.engine.select import create_engine, resolve_precision
 from aliked_ros.engine.torch_engine import TorchEngine
 from aliked_ros.errors import DeviceError
 from aliked_ros.features import Features
@@ -238,7 +238,7 @@ def test_other_arrays_are_no_images(shape: tuple[int, ...], dtype: Any) -> None:
 
 def test_without_the_library_the_readable_network_runs() -> None:
     code = """
-from aliked_ros.engine.select import create_engine
+from aliked_ros.engine.select import create_engine, resolve_precision
 from aliked_ros.errors import DeviceError
 from aliked_ros.network.weights import load
 weights = load("aliked-t16")
@@ -261,6 +261,15 @@ def test_the_choice_of_engine() -> None:
     assert create_engine(weights, "cpu", "fp32", "reference").info.backend.startswith("torch")
     with pytest.raises(DeviceError):
         create_engine(weights, "cpu", "fp16")
+
+
+def test_automatic_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    assert resolve_precision("auto", cpu) == ("bf16" if INSTRUCTION_SETS[0] == "avx512bf16" else "fp32")
+    assert resolve_precision("auto", cpu, "reference") == "fp32"
+    monkeypatch.setenv(library.INSTRUCTION_SET_VARIABLE, "baseline")
+    assert resolve_precision("auto", cpu) == "fp32"
+    assert create_engine(load("aliked-t16"), "cpu", "auto").info.backend == "C++ (baseline)"
 
 
 def _unit_rows(count: int, depth: int, seed: int) -> np.ndarray:

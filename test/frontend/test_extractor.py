@@ -14,7 +14,9 @@ from aliked_ros.network import weights
 
 @pytest.fixture(scope="module")
 def extractor() -> Extractor:
-    return Extractor.from_pretrained("aliked-t16", device="cpu", score_threshold=0.0, max_keypoints=300)
+    return Extractor.from_pretrained(
+        "aliked-t16", device="cpu", precision="fp32", score_threshold=0.0, max_keypoints=300
+    )
 
 
 @pytest.fixture(autouse=True)
