@@ -4,12 +4,18 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
+from aliked_ops.cpu_engine import CpuEngineError, supports_bfloat16
 
 from aliked_ros.engine.base import Engine
+from aliked_ros.engine.cpu_engine import CpuEngine
 from aliked_ros.engine.torch_engine import TorchEngine
 from aliked_ros.errors import DeviceError
 from aliked_ros.network.weights import Weights
+
+_logger = logging.getLogger(__name__)
 
 
 def resolve_device(device: str) -> torch.device:
@@ -40,16 +46,17 @@ def resolve_device(device: str) -> torch.device:
     return torch.device("cuda", index)
 
 
-def resolve_precision(precision: str, device: torch.device) -> str:
+def resolve_precision(precision: str, device: torch.device, engine: str = "auto") -> str:
     """The precision behind ``auto``, checked against the device.
 
-    ``auto`` is float32 until an engine has shown that a narrower one keeps the published accuracy.
+    ``auto`` is bfloat16 for the compiled CPU engine on processors with the instructions, where it keeps the published
+    accuracy (test/engine/test_cpu_engine.py), and float32 elsewhere.
 
     Raises:
         DeviceError: the device cannot compute in that precision.
     """
     if precision == "auto":
-        return "fp32"
+        return "bf16" if device.type == "cpu" and engine != "reference" and supports_bfloat16() else "fp32"
     if precision not in ("fp32", "bf16", "fp16"):
         raise DeviceError(f"precision must be auto, fp32, bf16 or fp16, got {precision!r}")
     if precision == "fp16" and device.type == "cpu":
@@ -57,7 +64,37 @@ def resolve_precision(precision: str, device: torch.device) -> str:
     return precision
 
 
-def create_engine(weights: Weights, device: str, precision: str) -> Engine:
-    """The fastest engine this machine has for a device and a precision."""
+def create_engine(weights: Weights, device: str, precision: str, engine: str = "auto", threads: int = 0) -> Engine:
+    """The engine for a device and a precision.
+
+    Args:
+        weights: a verified checkpoint.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        engine: ``fast`` for the compiled one, ``reference`` for the readable network, ``auto`` for the fastest that
+            this machine has.
+        threads: that the compiled CPU engine shares an image between; 0 for all available.
+
+    Raises:
+        DeviceError: this machine lacks the device, the precision or the engine.
+    """
     resolved = resolve_device(device)
-    return TorchEngine(weights, resolved, resolve_precision(precision, resolved))
+    wanted = resolve_precision(precision, resolved, engine)
+    if engine != "reference":
+        try:
+            return _compiled_engine(weights, resolved, wanted, threads)
+        except DeviceError as error:
+            if engine == "fast":
+                raise
+            if resolved.type == "cpu":
+                _logger.warning("the readable network runs instead of the compiled engine: %s", error)
+    return TorchEngine(weights, resolved, wanted)
+
+
+def _compiled_engine(weights: Weights, device: torch.device, precision: str, threads: int) -> Engine:
+    if device.type != "cpu":
+        raise DeviceError(f"there is no compiled engine for {device}; choose the engine auto or reference")
+    try:
+        return CpuEngine(weights, precision, threads)
+    except CpuEngineError as error:
+        raise DeviceError(f"no compiled CPU engine: {error}") from error

@@ -10,6 +10,7 @@ from aliked_ros.config import Config, option
 
 MODEL_NAMES = ("aliked-t16", "aliked-n16", "aliked-n16rot", "aliked-n32")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+ENGINES = ("auto", "fast", "reference")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class ExtractorConfig(Config):
     )
     weights: str = option("", "weights file; empty searches the usual places")
     offline: bool = option(False, "never use the network to fetch weights")
+    engine: str = option("auto", "implementation: compiled (fast) or the readable network (reference)", choices=ENGINES)
+    threads: int = option(0, "threads of the compiled CPU engine; 0 uses all available", minimum=0, maximum=1024)
 
 
 @dataclass(frozen=True)

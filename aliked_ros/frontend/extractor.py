@@ -44,6 +44,8 @@ class Extractor:
         score_threshold: float = ExtractorConfig.score_threshold,
         weights: str = ExtractorConfig.weights,
         offline: bool = ExtractorConfig.offline,
+        engine: str = ExtractorConfig.engine,
+        threads: int = ExtractorConfig.threads,
     ) -> Extractor:
         """An extractor with the published weights; the options are those of :class:`ExtractorConfig`.
 
@@ -53,14 +55,15 @@ class Extractor:
             DeviceError: the device or the precision is not available.
         """
         return cls.from_config(
-            ExtractorConfig(model, device, precision, max_keypoints, score_threshold, weights, offline)
+            ExtractorConfig(model, device, precision, max_keypoints, score_threshold, weights, offline, engine, threads)
         )
 
     @classmethod
     def from_config(cls, config: ExtractorConfig) -> Extractor:
         """An extractor as configured; raises what :meth:`from_pretrained` raises."""
         weights = published_weights.load(config.model, config.weights, offline=config.offline)
-        return cls(create_engine(weights, config.device, config.precision), config)
+        engine = create_engine(weights, config.device, config.precision, config.engine, config.threads)
+        return cls(engine, config)
 
     @property
     def config(self) -> ExtractorConfig:

@@ -4,12 +4,18 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from aliked_ros.errors import ShapeError
 from aliked_ros.features import Features, Float32Array, Matches
 
+Neighbours = tuple[NDArray[np.intp], Float32Array, NDArray[np.intp]]
+_logger = logging.getLogger(__name__)
 MATCHER_NAME = "mutual_nearest_neighbours"
 
 
@@ -50,9 +56,35 @@ def mutual_pairs(
     if len(a) == 0 or len(b) == 0:
         nothing = np.empty(0, np.intp)
         return nothing, nothing, np.empty(0, np.float32)
+    nearest, best, nearest_of_b = _neighbour_search()(a, b)
+    rows = np.arange(len(a))
+    mutual = (nearest_of_b[nearest] == rows) & (best >= min_similarity)
+    return rows[mutual], nearest[mutual], best[mutual]
+
+
+def nearest_neighbours_by_numpy(a: Float32Array, b: Float32Array) -> Neighbours:
+    """For each row of a (N, D) its nearest row of b (K, D), their cosine, and the nearest row of a for each of b."""
     similarity = a @ b.T  # (N, K)
     nearest = similarity.argmax(1)
-    rows = np.arange(len(a))
-    best = similarity[rows, nearest]
-    mutual = (similarity.argmax(0)[nearest] == rows) & (best >= min_similarity)
-    return rows[mutual], nearest[mutual], best[mutual]
+    return nearest, similarity[np.arange(len(a)), nearest], similarity.argmax(0)
+
+
+@lru_cache(maxsize=1)
+def _neighbour_search() -> Callable[[Float32Array, Float32Array], Neighbours]:
+    """The compiled search where the library is there, NumPy's otherwise."""
+    # Found on first use: the compiled operators' package imports torch.
+    from aliked_ops import cpu_engine
+
+    try:
+        cpu_engine.library()
+    except cpu_engine.CpuEngineError as error:
+        _logger.info("NumPy searches the nearest neighbours: %s", error)
+        return nearest_neighbours_by_numpy
+    return _compiled_search
+
+
+def _compiled_search(a: Float32Array, b: Float32Array) -> Neighbours:
+    from aliked_ops import cpu_engine
+
+    nearest, best, nearest_of_b = cpu_engine.nearest_neighbours(a, b)
+    return nearest.astype(np.intp), best, nearest_of_b.astype(np.intp)
