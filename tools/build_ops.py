@@ -1,9 +1,10 @@
 # Copyright 2026 The aliked_ros developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""Compiles custom_ops/: `python tools/build_ops.py` does it in place, and setup.py through the command `BuildOps`.
+"""Compiles custom_ops/: `python -m tools.build_ops` does it in place, and setup.py through the command `BuildOps`.
 
-The operators run without this, more slowly: where torch, a compiler or nvcc is missing, or the compilation fails, one
-line says so and the pure-torch implementation is used. Environment:
+The CPU engine (tools/build_engine.py) is compiled with them. Everything runs without this, more slowly: where torch, a
+compiler or nvcc is missing, or the compilation fails, one line says so and the pure-torch implementation is used.
+Environment:
 
 * `ALIKED_OPS_REQUIRED=1`: fail instead.
 * `ALIKED_NATIVE=1`: use every instruction of this machine's processor; the library may not run on another.
@@ -32,6 +33,9 @@ from pathlib import Path
 from setuptools import Distribution, Extension  # type: ignore[import-untyped]
 from setuptools.command.build_ext import build_ext  # type: ignore[import-untyped]
 
+from tools.build_engine import LIBRARY as ENGINE_LIBRARY
+from tools.build_engine import BuildError, build_cpu_engine
+
 ROOT = Path(__file__).resolve().parents[1]
 OPS = ROOT / "custom_ops"
 EXTENSION = "aliked_ops._C"
@@ -46,11 +50,10 @@ class OpsBuildError(RuntimeError):
 
 def ops_extension() -> Extension:
     """Return the extension as setup.py declares it; torch is not needed before it is built."""
-    headers = [*OPS.glob("include/**/*.h"), *OPS.glob("csrc/**/*.h"), *OPS.glob("csrc/**/*.cuh")]
     return Extension(
         EXTENSION,
         sources=[str(path.relative_to(ROOT)) for path in sources(with_cuda=True)],
-        depends=sorted(str(path.relative_to(ROOT)) for path in headers),
+        depends=[str(path.relative_to(ROOT)) for path in headers()],
         optional=True,
     )
 
@@ -62,6 +65,12 @@ def sources(with_cuda: bool) -> list[Path]:
     return cpu + cuda if with_cuda else cpu
 
 
+def headers() -> list[Path]:
+    """Return what the files include, absolute; the CPU engine has its own."""
+    patterns = ("include/**/*.h", "csrc/*.h", "csrc/cpu/*.h", "csrc/cuda/*.h", "csrc/cuda/*.cuh")
+    return sorted(path for pattern in patterns for path in OPS.glob(pattern))
+
+
 class BuildOps(build_ext):  # type: ignore[misc]  # setuptools has no types
     """setuptools' `build_ext`, which compiles with torch's flags, or copies what an earlier build left."""
 
@@ -70,6 +79,7 @@ class BuildOps(build_ext):  # type: ignore[misc]  # setuptools has no types
         if ext.name != EXTENSION:
             super().build_extension(ext)
             return
+        self._build_engine()
         try:
             library = obtain_library()
         except OpsBuildError as error:
@@ -79,9 +89,29 @@ class BuildOps(build_ext):  # type: ignore[misc]  # setuptools has no types
             return
         _install(library, Path(self.get_ext_fullpath(ext.name)))
 
+    def _build_engine(self) -> None:
+        """Put the CPU engine, which is no Python extension, beside the operators."""
+        try:
+            _install(obtain_engine(), self._built_engine)
+        except BuildError as error:
+            if required():
+                raise
+            _LOG.warning("%s; the readable network will run in place of the CPU engine", error)
+
+    @property
+    def _built_engine(self) -> Path:
+        return Path(self.build_lib) / "aliked_ops" / ENGINE_LIBRARY
+
+    def copy_extensions_to_source(self) -> None:
+        """Put what was built into the source tree, for editable installs."""
+        super().copy_extensions_to_source()
+        if self._built_engine.is_file():
+            _install(self._built_engine, OPS / "aliked_ops" / ENGINE_LIBRARY)
+
     def get_outputs(self) -> list[str]:
         """Return the files that were built, of which there are none where compilation was not possible."""
-        return [path for path in super().get_outputs() if Path(path).is_file()]
+        outputs = [*super().get_outputs(), *([] if self.inplace else [str(self._built_engine)])]
+        return [path for path in outputs if Path(path).is_file()]
 
     def get_output_mapping(self) -> dict[str, str]:
         """Return built file to file in the source tree, likewise."""
@@ -117,8 +147,7 @@ class Recipe:
         """SHA-256 over the recipe and the contents of all sources and headers."""
         digest = hashlib.sha256(repr((self.cxx_flags, self.nvcc_flags, self.link_flags)).encode())
         digest.update(repr((self.architectures, self.tools)).encode())
-        files = [*self.sources, *OPS.glob("include/**/*.h"), *OPS.glob("csrc/**/*.h"), *OPS.glob("csrc/**/*.cuh")]
-        for path in sorted(files):
+        for path in sorted([*self.sources, *headers()]):
             digest.update(f"{path.relative_to(OPS)}\0{path.stat().st_size}\0".encode())
             digest.update(path.read_bytes())
         return digest.hexdigest()
@@ -145,6 +174,15 @@ def obtain_library() -> Path:
             raise
         _LOG.warning("%s; compiling for the CPU only", error)
         return _obtain(make_recipe(with_cuda=False))
+
+
+def obtain_engine() -> Path:
+    """Return the CPU engine's library, from an earlier build or a new one.
+
+    Raises:
+        BuildError: a compiler is missing or refused the sources.
+    """
+    return build_cpu_engine(_build_directory() / "engine")
 
 
 def cuda_usable() -> bool:
@@ -304,8 +342,9 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     target = OPS / "aliked_ops" / f"_C{sysconfig.get_config_var('EXT_SUFFIX')}"
     try:
+        _install(obtain_engine(), target.with_name(ENGINE_LIBRARY))
         _install(obtain_library(), target)
-    except OpsBuildError as error:
+    except (OpsBuildError, BuildError) as error:
         _LOG.error("%s", error)
         return 1
     _LOG.info("compiled operators: %s", target)

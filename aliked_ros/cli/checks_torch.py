@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import ctypes.util
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from aliked_ros.cli.checks import Finding, State, is_importable
 from aliked_ros.errors import WeightsError
 
 _OLDEST_TORCH = (2, 4)
-_BUILD_OPS = "python tools/build_ops.py in the source tree, or `make setup`"
+_BUILD_OPS = "python -m tools.build_ops in the source tree, or `make setup`"
 
 
 def check_torch() -> Iterator[Finding]:
@@ -84,11 +85,24 @@ def check_ops() -> Iterator[Finding]:
         yield Finding("compiled ops", State.OK, f"{' and '.join(kinds)} ({found.library})")
 
 
+def check_engine() -> Iterator[Finding]:
+    """Whether the compiled CPU engine was loaded, and for which instructions."""
+    if not is_importable("aliked_ops"):
+        return
+    from aliked_ops.cpu_engine import CpuEngineError, instruction_sets
+
+    try:
+        yield Finding("CPU engine", State.OK, f"C++, {instruction_sets()[0]}")
+    except CpuEngineError as error:
+        yield Finding("CPU engine", State.WARNING, f"none: {error}; the readable network runs", _BUILD_OPS)
+
+
 def check_backend() -> Iterator[Finding]:
     """What a front-end with the default settings will run on."""
     if not is_importable("torch") or not is_importable("aliked_ops"):
         return
     from aliked_ops import backend
+    from aliked_ops.cpu_engine import CpuEngineError, library
 
     from aliked_ros.engine.select import resolve_device, resolve_precision
     from aliked_ros.frontend.config import ExtractorConfig
@@ -96,8 +110,12 @@ def check_backend() -> Iterator[Finding]:
     config = ExtractorConfig()
     device = resolve_device(config.device)
     precision = resolve_precision(config.precision, device)
-    value = f"{config.model} on {device} in {precision} with {backend().name_for(device)} ops"
-    yield Finding("will run", State.OK, value)
+    runs = f"the readable network with {backend().name_for(device)} ops"
+    if device.type == "cpu":
+        with contextlib.suppress(CpuEngineError):
+            library()
+            runs = "the compiled CPU engine"
+    yield Finding("will run", State.OK, f"{config.model} on {device} in {precision}: {runs}")
 
 
 def check_weights() -> Iterator[Finding]:

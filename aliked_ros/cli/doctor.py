@@ -13,7 +13,14 @@ from dataclasses import asdict
 from aliked_ros.cli.checks import Finding, State
 from aliked_ros.cli.checks_machine import check_cpu, check_optional_packages, check_python
 from aliked_ros.cli.checks_ros import check_cv_bridge, check_messages, check_middleware, check_ros, check_transport
-from aliked_ros.cli.checks_torch import check_backend, check_cuda, check_ops, check_torch, check_weights
+from aliked_ros.cli.checks_torch import (
+    check_backend,
+    check_cuda,
+    check_engine,
+    check_ops,
+    check_torch,
+    check_weights,
+)
 
 _MARKS = {State.OK: "ok", State.WARNING: "warn", State.MISSING: "missing"}
 
@@ -27,6 +34,7 @@ CHECKS: tuple[Callable[[], Iterable[Finding]], ...] = (
     check_torch,
     check_cuda,
     check_ops,
+    check_engine,
     check_backend,
     check_weights,
     check_optional_packages,

@@ -28,6 +28,7 @@ class EngineInfo:
     descriptor_dim: int
     weights_path: Path
     weights_sha256: str
+    warnings: tuple[str, ...] = ()  # why something slower runs than this machine could offer
 
 
 class Engine(Protocol):

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import torch
 from aliked_ops.cpu_engine import CpuEngineError, supports_bfloat16
 
@@ -14,8 +12,6 @@ from aliked_ros.engine.cpu_engine import CpuEngine
 from aliked_ros.engine.torch_engine import TorchEngine
 from aliked_ros.errors import DeviceError
 from aliked_ros.network.weights import Weights
-
-_logger = logging.getLogger(__name__)
 
 
 def resolve_device(device: str) -> torch.device:
@@ -87,7 +83,8 @@ def create_engine(weights: Weights, device: str, precision: str, engine: str = "
             if engine == "fast":
                 raise
             if resolved.type == "cpu":
-                _logger.warning("the readable network runs instead of the compiled engine: %s", error)
+                warning = f"the readable network runs instead of the compiled engine: {error}"
+                return TorchEngine(weights, resolved, wanted, (warning,))
     return TorchEngine(weights, resolved, wanted)
 
 

@@ -28,9 +28,10 @@ class TorchEngine:
         weights: a verified checkpoint.
         device: where it runs.
         precision: "fp32", "bf16" or "fp16"; the latter two lower the encoder only.
+        warnings: why this engine runs where a faster one was wanted.
     """
 
-    def __init__(self, weights: Weights, device: torch.device, precision: str) -> None:
+    def __init__(self, weights: Weights, device: torch.device, precision: str, warnings: tuple[str, ...] = ()) -> None:
         network = load_network(weights)
         if precision != "fp32":
             network.lower_encoder(_DTYPES[precision])
@@ -47,6 +48,7 @@ class TorchEngine:
             descriptor_dim=network.spec.dim,
             weights_path=weights.path,
             weights_sha256=weights.entry.sha256,
+            warnings=(*warnings, *_operator_warnings(device)),
         )
 
     @property
@@ -88,6 +90,13 @@ class TorchEngine:
         np.copyto(self._upload.numpy(), image if image.ndim == 3 else image[..., None])
         uploaded = self._upload.to(self._device, non_blocking=True)
         return torch.div(uploaded.permute(2, 0, 1)[None], 255.0, out=self._input)
+
+
+def _operator_warnings(device: torch.device) -> tuple[str, ...]:
+    operators = ops_backend()
+    if operators.compiled_for(device):
+        return ()
+    return (f"the operators are not compiled for {device.type} and run slowly: {operators.reason}",)
 
 
 def _to_host(extraction: Extraction, width: int, height: int) -> Features:

@@ -103,14 +103,10 @@ class TrackerNode(Node):  # type: ignore[misc]  # rclpy may not be installed whe
             extractor(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
 
     def _warnings(self, extractor: Extractor) -> tuple[str, ...]:
-        from aliked_ops import backend  # loads torch
-
-        warnings = [transport_warning()]
-        if not backend().compiled_for(extractor.info.device):
-            warnings.append(f"the operations are not compiled and run slowly: {backend().reason}")
-        for warning in filter(None, warnings):
+        warnings = tuple(filter(None, (transport_warning(), *extractor.info.warnings)))
+        for warning in warnings:
             self.get_logger().warning(warning)
-        return tuple(filter(None, warnings))
+        return warnings
 
     def _apply_parameters(self) -> None:
         """Has the worker take over every live parameter before its next image."""

@@ -17,7 +17,7 @@ import torch
 from aliked_ops import registration
 
 ENVIRONMENT_VARIABLE = "ALIKED_OPS"
-_BUILD_HINT = "build the operators with `python tools/build_ops.py`"
+_BUILD_HINT = "build the operators with `python -m tools.build_ops`"
 # Written into the library by csrc/bindings_cpu.cpp; read before loading, since a library made for another torch can
 # crash the process instead of failing to load.
 _STAMP = re.compile(rb"aliked_ops built for torch=([^\s\0]+) cuda=([^\s\0]+)\0")

@@ -203,6 +203,7 @@ class TestTorch:
         for check in (
             checks_torch.check_cuda,
             checks_torch.check_ops,
+            checks_torch.check_engine,
             checks_torch.check_backend,
             checks_torch.check_weights,
         ):

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 from aliked_ops import cpu_engine as library
-from conftest import make_textured_image
+from image_samples import make_textured_image
 
 from aliked_ros.engine.cpu_engine import CpuEngine
 from aliked_ros.engine.select import create_engine, resolve_precision

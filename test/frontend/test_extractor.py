@@ -165,3 +165,18 @@ def test_bfloat16_stays_close(extractor: Extractor, textured_image: np.ndarray) 
 def test_impossible_devices_are_refused(options: dict[str, str], message: str) -> None:
     with pytest.raises(DeviceError, match=message):
         Extractor.from_pretrained("aliked-t16", **options)  # type: ignore[arg-type]
+
+
+def test_a_slower_path_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    from aliked_ops.cpu_engine import CpuEngineError
+
+    from aliked_ros.engine import select
+
+    def missing(*_arguments: object) -> object:
+        raise CpuEngineError("no compiled CPU engine at nowhere")
+
+    monkeypatch.setattr(select, "CpuEngine", missing)
+    fallback = Extractor.from_pretrained("aliked-t16", device="cpu", precision="fp32")
+    assert fallback.info.warnings[0].endswith("no compiled CPU engine at nowhere")
+    with pytest.raises(DeviceError, match="nowhere"):
+        Extractor.from_pretrained("aliked-t16", device="cpu", engine="fast")

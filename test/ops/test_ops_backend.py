@@ -95,7 +95,7 @@ def refused(directory: Path) -> Backend:
     assert not backend.cpu
     assert not backend.cuda
     assert backend.library is None
-    assert "python tools/build_ops.py" in backend.reason
+    assert "python -m tools.build_ops" in backend.reason
     return backend
 
 

@@ -176,7 +176,7 @@ def _package_files(root: Path) -> list[Path]:
     """The files whose change makes the installed package another one; its modules run from where they lie."""
     patterns = [
         "setup.py", "setup.cfg", "aliked_ros/__init__.py", "requirements/*.txt", "custom_ops/**/*",
-        "tools/build_ops.py", "tools/provision/packages.py",
+        "tools/build_ops.py", "tools/build_engine.py", "tools/provision/packages.py",
     ]  # fmt: skip
     return _files(root, patterns)
 
