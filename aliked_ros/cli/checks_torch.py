@@ -87,7 +87,7 @@ def check_ops() -> Iterator[Finding]:
 
 def check_engine() -> Iterator[Finding]:
     """Whether the compiled CPU engine was loaded, and for which instructions."""
-    if not is_importable("aliked_ops"):
+    if not is_importable("torch") or not is_importable("aliked_ops"):
         return
     from aliked_ops.cpu_engine import CpuEngineError, instruction_sets
 
