@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from rclpy.parameter import Parameter
+from rclpy.utilities import get_rmw_implementation_identifier
 from tqdm import tqdm
 
 from aliked_ros.errors import SourceError
@@ -82,7 +83,7 @@ def run_demo(options: DemoOptions, stop: threading.Event) -> Summary:
         status = collector.wait_for_status(
             lambda status: status.processed + status.refused >= builder.num_frames, "frames are missing"
         )
-    summary = builder.build(sequence, status, time.monotonic() - started_s, os.environ["FASTDDS_BUILTIN_TRANSPORTS"])
+    summary = builder.build(sequence, status, time.monotonic() - started_s, get_rmw_implementation_identifier())
     _write_summary(output / SUMMARY, summary)
     return summary
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The aliked_ros developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""A corner of the DDS network for a run that must not meet any other."""
+"""A corner of the DDS network for a run that must not meet any other, with room for images."""
 
 from __future__ import annotations
 
@@ -15,6 +15,46 @@ from pathlib import Path
 from aliked_ros.errors import DeviceError
 
 _DOMAIN_IDS = range(1, 102)  # above, DDS's ports meet those Linux hands out (ROS 2, "The ROS_DOMAIN_ID")
+
+# ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST makes rmw_fastrtps set up transports of its own, with a shared-memory segment
+# that an image overflows, and FASTDDS_BUILTIN_TRANSPORTS is ignored then: of best-effort images nearly all are lost.
+# This profile stays on the machine, too, and has a segment for several images. Discovery is as LOCALHOST's.
+_FAST_DDS_PROFILE = """\
+<?xml version="1.0" encoding="UTF-8" ?>
+<dds xmlns="http://www.eprosima.com">
+  <profiles>
+    <transport_descriptors>
+      <transport_descriptor>
+        <transport_id>shared_memory</transport_id>
+        <type>SHM</type>
+        <segment_size>16777216</segment_size>
+      </transport_descriptor>
+      <transport_descriptor>
+        <transport_id>loopback</transport_id>
+        <type>UDPv4</type>
+        <maxInitialPeersRange>32</maxInitialPeersRange>
+        <interfaceWhiteList>
+          <address>127.0.0.1</address>
+        </interfaceWhiteList>
+      </transport_descriptor>
+    </transport_descriptors>
+    <participant profile_name="this_machine" is_default_profile="true">
+      <rtps>
+        <builtin>
+          <initialPeersList>
+            <locator><udpv4><address>127.0.0.1</address></udpv4></locator>
+          </initialPeersList>
+        </builtin>
+        <useBuiltinTransports>false</useBuiltinTransports>
+        <userTransports>
+          <transport_id>shared_memory</transport_id>
+          <transport_id>loopback</transport_id>
+        </userTransports>
+      </rtps>
+    </participant>
+  </profiles>
+</dds>
+"""
 
 
 @contextmanager
@@ -31,17 +71,18 @@ def private_domain() -> Iterator[dict[str, str]]:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue
-            yield _environment(domain_id)
+            with tempfile.TemporaryDirectory(prefix="aliked_ros_") as folder:
+                yield {"ROS_DOMAIN_ID": str(domain_id), **_transport(Path(folder) / "fastdds.xml")}
             return
     raise DeviceError(f"all {len(_DOMAIN_IDS)} ROS domains are taken by other runs on this machine; end one")
 
 
-def _environment(domain_id: int) -> dict[str, str]:
-    environment = {
-        "ROS_DOMAIN_ID": str(domain_id),
-        "FASTDDS_BUILTIN_TRANSPORTS": os.environ.get("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA"),
-    }
-    # Humble knows only the older of the two variables, and later releases warn about it.
-    if os.environ.get("ROS_DISTRO") == "humble":
-        return {**environment, "ROS_LOCALHOST_ONLY": "1"}
-    return {**environment, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+def _transport(profile: Path) -> dict[str, str]:
+    """The variables that keep a run on this machine; writes the profile they name."""
+    if not os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp").startswith("rmw_fastrtps"):
+        return {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    profile.write_text(_FAST_DDS_PROFILE, encoding="utf-8")
+    # Fast DDS 3 renamed the variable and warns about the old name.
+    old_name = os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
+    variable = "FASTRTPS_DEFAULT_PROFILES_FILE" if old_name else "FASTDDS_DEFAULT_PROFILES_FILE"
+    return {"ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT", variable: str(profile)}

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 _PERIOD_S = 1.0
 _SILENT_AFTER_S = 5.0
 _DIAGNOSTICS_DEPTH = 10
-_LARGE_DATA = "LARGE_DATA"
 
 
 class Reporter:
@@ -118,16 +117,26 @@ class Reporter:
 
 
 def transport_warning() -> str:
-    """What to say about a DDS transport that is slow for images; empty when there is nothing to say.
+    """What to say about a DDS transport that is unfit for images; empty when there is nothing to say.
 
-    Fast DDS's default shared-memory segment is smaller than a VGA colour image, which then takes several times longer.
+    Fast DDS's default shared-memory segment is smaller than a VGA colour image: best-effort images are lost, reliable
+    ones take several times longer. A discovery range of LOCALHOST makes rmw_fastrtps go back to those transports.
     """
-    rmw = os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp")
-    chosen = os.environ.get("FASTDDS_BUILTIN_TRANSPORTS", "")
-    has_profile = "FASTDDS_DEFAULT_PROFILES_FILE" in os.environ or "FASTRTPS_DEFAULT_PROFILES_FILE" in os.environ
-    if not rmw.startswith("rmw_fastrtps") or has_profile or chosen.startswith(_LARGE_DATA):
+    value = os.environ.get
+    profiles = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+    if not value("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp").startswith("rmw_fastrtps"):
         return ""
-    return "images are slow over Fast DDS's default transports; set FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA"
+    if value("ROS_AUTOMATIC_DISCOVERY_RANGE") == "LOCALHOST" or value("ROS_LOCALHOST_ONLY") == "1":
+        return (
+            "images are lost or slow: a discovery range of LOCALHOST overrides FASTDDS_BUILTIN_TRANSPORTS; "
+            "use ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET with a ROS_DOMAIN_ID of your own"
+        )
+    if any(map(value, profiles)) or value("FASTDDS_BUILTIN_TRANSPORTS", "").startswith("LARGE_DATA"):
+        return ""
+    return (
+        "images are lost or slow over Fast DDS's default transports; set FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA, "
+        "for the camera's process, too"
+    )
 
 
 def _rates(interval: Interval) -> dict[str, str]:

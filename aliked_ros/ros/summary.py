@@ -49,7 +49,7 @@ class Summary:
     device: str
     backend: str
     precision: str
-    transport: str
+    rmw: str
 
     def as_dict(self) -> dict[str, object]:
         """For JSON."""
@@ -97,7 +97,7 @@ class SummaryBuilder:
         self._track_lengths.update({(epoch, identity): age for identity, age in lengths})
         self._weights_sha256 = results.features.meta.weights_sha256
 
-    def build(self, sequence: str, status: TrackerStatus, seconds: float, transport: str) -> Summary:
+    def build(self, sequence: str, status: TrackerStatus, seconds: float, rmw: str) -> Summary:
         """The summary.
 
         Raises:
@@ -125,7 +125,7 @@ class SummaryBuilder:
             device=status.device,
             backend=status.backend,
             precision=status.precision,
-            transport=transport,
+            rmw=rmw,
         )
         _check(summary)
         return summary
