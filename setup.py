@@ -58,6 +58,7 @@ setup(
         (f"share/{NAME}/launch", files("launch/*.launch.py")),
         (f"share/{NAME}/config", files("config/*.yaml")),
         (f"share/{NAME}/weights", ["weights/manifest.json", "weights/README.md"]),
+        (f"share/{NAME}/aliked_msgs", files("aliked_msgs/msg/*.msg")),
     ],
     entry_points={
         "console_scripts": [

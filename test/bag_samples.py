@@ -16,12 +16,12 @@ from rosbags.rosbag2 import Writer as Writer2
 from rosbags.typesys import Stores, get_typestore
 
 from aliked_ros.camera import Camera
-from aliked_ros.io.bag_topics import CameraTopics
-from aliked_ros.io.bag_writer import BagWriter
-from aliked_ros.io.fields import Fields
+from aliked_ros.io.bags.topics import CameraTopics
+from aliked_ros.io.bags.writer import BagWriter
 from aliked_ros.io.frames import Frame, Pose
-from aliked_ros.io.ros_types import build, serialize, standard_typestore
-from aliked_ros.io.sensor_fields import (
+from aliked_ros.io.messages.fields import Fields
+from aliked_ros.io.messages.ros_types import build, serialize, standard_typestore
+from aliked_ros.io.messages.sensor_fields import (
     CAMERA_INFO_TYPE,
     IMAGE_TYPE,
     POSE_TYPE,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from aliked_ros.features import Features, Matches, ModelType, Tracks, TwoViewModel
-from aliked_ros.io.message_fields import Coords, FrameMeta
+from aliked_ros.io.messages.message_fields import Coords, FrameMeta
 
 META = FrameMeta(
     stamp_ns=1311868169_163498001,

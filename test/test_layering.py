@@ -53,7 +53,7 @@ def test_imports_point_downwards(path: Path) -> None:
     ("module", "forbidden"),
     [
         ("aliked_ros", ["torch", "rclpy", "cv2"]),
-        ("aliked_ros.io.sources", ["torch", "rclpy"]),
+        ("aliked_ros.io.sources.opening", ["torch", "rclpy"]),
         ("aliked_ros.sim.simulation", ["torch", "rclpy"]),
         ("aliked_ros.frontend.frontend", ["rclpy"]),
         ("aliked_ros.cli.main", ["torch", "rclpy"]),

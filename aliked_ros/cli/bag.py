@@ -66,7 +66,7 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run_create(args: argparse.Namespace) -> int:
     """Writes the bag, whole or not at all."""
-    from aliked_ros.io.bag_writer import BagWriter
+    from aliked_ros.io.bags.writer import BagWriter
     from aliked_ros.io.outputs import written_whole
 
     if args.output.suffix in (".mcap", ".db3"):
@@ -100,8 +100,8 @@ def run_export(args: argparse.Namespace) -> int:
 
 def run_info(args: argparse.Namespace) -> int:
     """Prints the topics of a bag and the time it covers; 1 where the bag is cut off, else 0."""
-    from aliked_ros.io.bag_reader import BagReader
-    from aliked_ros.io.window import NS_PER_S, seconds_text
+    from aliked_ros.io.bags.reader import BagReader
+    from aliked_ros.io.sources.window import NS_PER_S, seconds_text
 
     with BagReader(args.bag) as reader:
         state = "whole" if reader.is_indexed else "no index: cut off, or never closed by its recorder"
@@ -124,7 +124,7 @@ def run_info(args: argparse.Namespace) -> int:
 
 @contextmanager
 def _opened(args: argparse.Namespace) -> Iterator[FrameSource]:
-    from aliked_ros.io.sources import open_source
+    from aliked_ros.io.sources.opening import open_source
 
     options = {"start_s": args.start_s, "duration_s": args.duration_s, "image_topic": args.image_topic}
     with open_source(args.input, **options) as source:

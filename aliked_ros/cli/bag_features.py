@@ -20,10 +20,10 @@ from aliked_ros.frontend.config import ExtractorConfig, TrackingConfig, Verifica
 if TYPE_CHECKING:
     from aliked_ros.engine.base import EngineInfo
     from aliked_ros.frontend.frontend import FrameResult
-    from aliked_ros.io.descriptors import DescriptorDtype
-    from aliked_ros.io.feature_recorder import FeatureRecorder
+    from aliked_ros.io.bags.feature_recorder import FeatureRecorder
     from aliked_ros.io.frames import Frame
-    from aliked_ros.io.message_fields import FrameMeta
+    from aliked_ros.io.messages.descriptors import DescriptorDtype
+    from aliked_ros.io.messages.message_fields import FrameMeta
 
 _DESCRIPTORS = ("float32", "float16", "int8", "none")
 _DEFAULT_NAMESPACE = "/tracker"  # of the node that publishes the same topics
@@ -65,10 +65,10 @@ def run(args: argparse.Namespace) -> int:
 
     from aliked_ros.frontend.extractor import Extractor
     from aliked_ros.frontend.frontend import Frontend
-    from aliked_ros.io.descriptors import DescriptorDtype
-    from aliked_ros.io.feature_recorder import FeatureRecorder
+    from aliked_ros.io.bags.feature_recorder import FeatureRecorder
     from aliked_ros.io.folders import make_output_folder
-    from aliked_ros.io.sources import open_source
+    from aliked_ros.io.messages.descriptors import DescriptorDtype
+    from aliked_ros.io.sources.opening import open_source
 
     if args.output.suffix != ".mcap":
         raise ConfigError(f"{args.output}: features are recorded as mcap; give a name that ends in .mcap")
@@ -111,7 +111,7 @@ class _ResultRecorder:
 
     def write(self, frame: Frame, result: FrameResult) -> None:
         """Records one frame, with its stamp as time of recording."""
-        from aliked_ros.io.message_fields import features_fields, matches_fields, tracks_fields
+        from aliked_ros.io.messages.message_fields import features_fields, matches_fields, tracks_fields
 
         meta = dataclasses.replace(self._meta, stamp_ns=result.stamp_ns, frame_seq=result.frame_seq, epoch=result.epoch)
         features, tracks = result.features, result.tracks
@@ -148,8 +148,8 @@ def depth_at(depth_m: NDArray[np.float32], xy: NDArray[np.float32]) -> NDArray[n
 
 
 def _meta(info: EngineInfo, source_id: str) -> FrameMeta:
-    from aliked_ros.io.bag_topics import CameraTopics
-    from aliked_ros.io.message_fields import FrameMeta
+    from aliked_ros.io.bags.topics import CameraTopics
+    from aliked_ros.io.messages.message_fields import FrameMeta
 
     return FrameMeta(
         stamp_ns=0,

@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Matches the images and shows or writes them."""
     from aliked_ros.cli.viewers import PictureViewer, WindowViewer
-    from aliked_ros.io.folder import list_images
+    from aliked_ros.io.sources.folder import list_images
 
     config = extractor_config(args)
     min_similarity = config_from(TrackingConfig, args).min_similarity

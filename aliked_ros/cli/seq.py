@@ -46,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Tracks the sequence and shows or writes it."""
     from aliked_ros.cli.viewers import VideoViewer, WindowViewer
-    from aliked_ros.io.sources import open_source
+    from aliked_ros.io.sources.opening import open_source
 
     config = extractor_config(args)
     tracking = config_from(TrackingConfig, args)

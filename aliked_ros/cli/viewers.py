@@ -19,8 +19,8 @@ from aliked_ros.errors import ConfigError
 from aliked_ros.io.drawing import as_rgb, draw_banner
 from aliked_ros.io.folders import make_output_folder
 from aliked_ros.io.images import write_image
+from aliked_ros.io.sources.window import NS_PER_S
 from aliked_ros.io.video_writer import VideoWriter
-from aliked_ros.io.window import NS_PER_S
 
 _KEY_ESCAPE, _KEY_SPACE, _KEY_QUIT = 27, ord(" "), ord("q")
 _POLL_MS = 50

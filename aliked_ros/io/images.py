@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aliked_ros.errors import ImageError, SourceError
-from aliked_ros.io.compressed import check_whole
+from aliked_ros.io.messages.compressed import check_whole
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 TUM_DEPTH_SCALE = 5000.0  # units of a 16-bit depth PNG per metre; 0 means that nothing was measured

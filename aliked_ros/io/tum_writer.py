@@ -13,8 +13,8 @@ from aliked_ros.io.calibration import FILE_NAME, write_camera
 from aliked_ros.io.folders import make_output_folder
 from aliked_ros.io.frames import Frame
 from aliked_ros.io.images import write_depth, write_image
-from aliked_ros.io.tum import DEPTH_LIST, GROUND_TRUTH, RGB_LIST
-from aliked_ros.io.window import seconds_text
+from aliked_ros.io.sources.tum import DEPTH_LIST, GROUND_TRUTH, RGB_LIST
+from aliked_ros.io.sources.window import seconds_text
 
 
 class TumWriter:

@@ -15,7 +15,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from aliked_ros.errors import AlikedError
-from aliked_ros.io.descriptors import DescriptorDtype
+from aliked_ros.io.messages.descriptors import DescriptorDtype
 from aliked_ros.ros import qos
 from aliked_ros.ros.conversions import ns_from_time
 from aliked_ros.ros.debug_view import DebugView

@@ -15,9 +15,9 @@ from rclpy.serialization import deserialize_message
 
 from aliked_msgs.msg import Features, Matches, TrackerStatus, Tracks
 from aliked_ros.errors import AlikedError
-from aliked_ros.io.message_fields import FeaturesMessage, MatchesMessage, TracksMessage
-from aliked_ros.io.status_fields import TrackerState
-from aliked_ros.io.status_fields import TrackerStatus as Status
+from aliked_ros.io.messages.message_fields import FeaturesMessage, MatchesMessage, TracksMessage
+from aliked_ros.io.messages.status_fields import TrackerState
+from aliked_ros.io.messages.status_fields import TrackerStatus as Status
 from aliked_ros.ros import qos
 from aliked_ros.ros.conversions import (
     features_from_message,

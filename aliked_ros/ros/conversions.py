@@ -1,6 +1,6 @@
 # Copyright 2026 The aliked_ros developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""aliked_msgs' messages of rclpy, to and from the dataclasses; the mapping is in io/message_fields.py."""
+"""aliked_msgs' messages of rclpy, to and from the dataclasses; the mapping is in io/messages/message_fields.py."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from aliked_msgs.msg import TrackerStatus as TrackerStatusMsg
 from aliked_msgs.msg import Tracks as TracksMsg
 from aliked_ros.errors import MessageError
 from aliked_ros.features import Features, Float32Array, Matches, Tracks
-from aliked_ros.io.descriptors import DescriptorDtype
-from aliked_ros.io.fields import Fields, header_fields
-from aliked_ros.io.message_fields import (
+from aliked_ros.io.messages.descriptors import DescriptorDtype
+from aliked_ros.io.messages.fields import Fields, header_fields
+from aliked_ros.io.messages.message_fields import (
     FrameMeta,
     features_fields,
     features_from_fields,
@@ -29,8 +29,8 @@ from aliked_ros.io.message_fields import (
     tracks_fields,
     tracks_from_fields,
 )
-from aliked_ros.io.stamps import join_stamp, split_stamp
-from aliked_ros.io.status_fields import TrackerStatus, status_fields, status_from_fields
+from aliked_ros.io.messages.stamps import join_stamp, split_stamp
+from aliked_ros.io.messages.status_fields import TrackerStatus, status_fields, status_from_fields
 
 __all__ = [
     "features_from_message",

@@ -12,7 +12,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from aliked_ros.io.drawing import TrackTrails, draw_banner, draw_tracks
-from aliked_ros.io.encodings import ImageArray
+from aliked_ros.io.messages.encodings import ImageArray
 from aliked_ros.ros import qos
 from aliked_ros.ros.image_conversions import image_message
 from aliked_ros.ros.mailbox import Mailbox, Worker

@@ -7,9 +7,9 @@ from __future__ import annotations
 from pathlib import Path
 from types import TracebackType
 
+from aliked_ros.io.bags.feature_recorder import FeatureRecorder
 from aliked_ros.io.drawing import Image, TrackTrails, draw_banner, draw_tracks
-from aliked_ros.io.feature_recorder import FeatureRecorder
-from aliked_ros.io.stamps import NS_PER_S
+from aliked_ros.io.messages.stamps import NS_PER_S
 from aliked_ros.io.video_writer import VideoWriter
 from aliked_ros.ros.collector import FrameResults
 from aliked_ros.ros.player import Played

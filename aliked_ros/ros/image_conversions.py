@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Images, depth, calibrations and poses: messages of rclpy, to and from arrays and dataclasses.
 
-What decodes the pixels is io/encodings.py and io/compressed.py; what fills the fields is io/sensor_fields.py.
+Pixels are decoded by io/messages/encodings.py and compressed.py, fields filled by sensor_fields.py beside them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from aliked_ros.camera import Camera
 from aliked_ros.errors import ImageError
-from aliked_ros.io.compressed import decode_compressed
-from aliked_ros.io.encodings import (
+from aliked_ros.io.frames import Pose
+from aliked_ros.io.messages.compressed import decode_compressed
+from aliked_ros.io.messages.encodings import (
     DepthArray,
     ImageArray,
     check_size,
@@ -28,8 +29,7 @@ from aliked_ros.io.encodings import (
     is_supported,
     unusable_encoding,
 )
-from aliked_ros.io.frames import Pose
-from aliked_ros.io.sensor_fields import (
+from aliked_ros.io.messages.sensor_fields import (
     camera_from_info,
     camera_info_fields,
     compressed_image_fields,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aliked_ros.io.status_fields import TrackerState, TrackerStatus
+from aliked_ros.io.messages.status_fields import TrackerState, TrackerStatus
 
 if TYPE_CHECKING:
     from aliked_ros.frontend.frontend import FrameResult

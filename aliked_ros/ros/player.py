@@ -23,7 +23,7 @@ from aliked_ros.camera import TUM_CAMERAS, Camera
 from aliked_ros.errors import AlikedError
 from aliked_ros.io.calibration import read_camera
 from aliked_ros.io.frames import Frame, FrameSource
-from aliked_ros.io.sources import open_source
+from aliked_ros.io.sources.opening import open_source
 from aliked_ros.ros import qos
 from aliked_ros.ros.conversions import ns_from_time, time_from_ns
 from aliked_ros.ros.image_conversions import (

@@ -10,8 +10,8 @@ from rclpy.node import Node
 from std_msgs.msg import Header
 
 from aliked_msgs.msg import Features, Matches, Tracks
-from aliked_ros.io.descriptors import DescriptorDtype
-from aliked_ros.io.message_fields import FrameMeta
+from aliked_ros.io.messages.descriptors import DescriptorDtype
+from aliked_ros.io.messages.message_fields import FrameMeta
 from aliked_ros.ros import qos
 from aliked_ros.ros.conversions import features_to_message, matches_to_message, tracks_to_message
 

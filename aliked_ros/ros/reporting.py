@@ -12,7 +12,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from aliked_msgs.msg import TrackerStatus as TrackerStatusMsg
-from aliked_ros.io.status_fields import TrackerState
+from aliked_ros.io.messages.status_fields import TrackerState
 from aliked_ros.ros import qos
 from aliked_ros.ros.conversions import status_to_message
 from aliked_ros.ros.monitor import Interval, Monitor

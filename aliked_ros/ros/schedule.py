@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from aliked_ros.io.stamps import NS_PER_S
+from aliked_ros.io.messages.stamps import NS_PER_S
 
 _CATCH_UP_S = 0.1
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aliked_ros.errors import AlikedError
-from aliked_ros.io.status_fields import TrackerStatus
+from aliked_ros.io.messages.status_fields import TrackerStatus
 from aliked_ros.ros.collector import FrameResults
 
 

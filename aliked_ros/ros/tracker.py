@@ -13,7 +13,7 @@ from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
 from aliked_ros.frontend.config import ExtractorConfig, TrackingConfig, VerificationConfig
-from aliked_ros.io.status_fields import TrackerState
+from aliked_ros.io.messages.status_fields import TrackerState
 from aliked_ros.ros.camera_stream import CameraStream
 from aliked_ros.ros.monitor import Monitor
 from aliked_ros.ros.node_config import TRACKER_GROUPS, TrackerNodeConfig

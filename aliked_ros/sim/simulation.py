@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from aliked_ros.camera import Camera
 from aliked_ros.io.frames import Frame, FrameSource
 from aliked_ros.io.outputs import written_whole
+from aliked_ros.io.sources.window import NS_PER_S
 from aliked_ros.io.tum_writer import TumWriter
-from aliked_ros.io.window import NS_PER_S
 from aliked_ros.sim.config import SimulationConfig
 from aliked_ros.sim.desk import desk
 from aliked_ros.sim.render import Renderer

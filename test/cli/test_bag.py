@@ -19,12 +19,12 @@ from aliked_ros.cli.bag_features import depth_at
 from aliked_ros.cli.main import build_parser, main
 from aliked_ros.features import Features
 from aliked_ros.frontend.extractor import Extractor
-from aliked_ros.io.bag_source import BagSource
-from aliked_ros.io.bag_writer import BagWriter
-from aliked_ros.io.descriptors import DescriptorDtype
+from aliked_ros.io.bags.source import BagSource
+from aliked_ros.io.bags.writer import BagWriter
 from aliked_ros.io.frames import Frame
-from aliked_ros.io.message_fields import features_from_fields, matches_from_fields, tracks_from_fields
-from aliked_ros.io.sources import open_source
+from aliked_ros.io.messages.descriptors import DescriptorDtype
+from aliked_ros.io.messages.message_fields import features_from_fields, matches_from_fields, tracks_from_fields
+from aliked_ros.io.sources.opening import open_source
 from aliked_ros.io.tum_writer import TumWriter
 
 

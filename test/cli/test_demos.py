@@ -15,7 +15,7 @@ import pytest
 from aliked_ros.cli import pair, seq
 from aliked_ros.cli.main import main
 from aliked_ros.io.images import read_image, write_image
-from aliked_ros.io.video import VideoSource
+from aliked_ros.io.sources.video import VideoSource
 
 SMALL = ["--model", "aliked-t16", "--device", "cpu", "--no_display"]
 

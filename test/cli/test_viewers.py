@@ -15,7 +15,7 @@ from aliked_ros.cli import viewers
 from aliked_ros.cli.viewers import PictureViewer, VideoViewer, WindowViewer, require_display
 from aliked_ros.errors import ConfigError, SourceError
 from aliked_ros.io.images import read_image
-from aliked_ros.io.video import VideoSource
+from aliked_ros.io.sources.video import VideoSource
 
 IMAGE = np.full((240, 320, 3), (200, 100, 50), np.uint8)
 WITH_WINDOWS = "  GUI:                           QT5\n"

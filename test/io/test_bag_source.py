@@ -32,12 +32,12 @@ from bag_samples import (
 
 from aliked_ros.camera import TUM_CAMERAS, Camera
 from aliked_ros.errors import ConfigError, SourceError
-from aliked_ros.io.bag_join import HOLD_NS
-from aliked_ros.io.bag_reader import BagReader
-from aliked_ros.io.bag_source import BagSource
-from aliked_ros.io.fields import header_fields
+from aliked_ros.io.bags.join import HOLD_NS
+from aliked_ros.io.bags.reader import BagReader
+from aliked_ros.io.bags.source import BagSource
 from aliked_ros.io.frames import Frame
-from aliked_ros.io.sensor_fields import (
+from aliked_ros.io.messages.fields import header_fields
+from aliked_ros.io.messages.sensor_fields import (
     CAMERA_INFO_TYPE,
     COMPRESSED_IMAGE_TYPE,
     IMAGE_TYPE,
@@ -48,7 +48,7 @@ from aliked_ros.io.sensor_fields import (
     image_fields,
     pose_fields,
 )
-from aliked_ros.io.sources import open_source
+from aliked_ros.io.sources.opening import open_source
 
 KINDS = pytest.mark.parametrize("kind", RECORDINGS)
 SETTINGS = {"mcap": ".mcap", "sqlite3": ".db3"}
@@ -494,7 +494,7 @@ def test_messages_with_unused_bytes_behind_them_are_read(tmp_path: Path) -> None
     """rclpy.serialization appends up to four; scripts write bags with it."""
     from rosbags.rosbag2 import StoragePlugin, Writer
 
-    from aliked_ros.io.ros_types import serialize, standard_typestore
+    from aliked_ros.io.messages.ros_types import serialize, standard_typestore
 
     (frame,) = make_frames(1, depth=False, pose=False)
     with Writer(tmp_path / "bag", version=8, storage_plugin=StoragePlugin.MCAP) as writer:
@@ -508,7 +508,7 @@ def test_messages_with_unused_bytes_behind_them_are_read(tmp_path: Path) -> None
 def test_damaged_messages_are_errors(tmp_path: Path) -> None:
     from rosbags.rosbag2 import StoragePlugin, Writer
 
-    from aliked_ros.io.ros_types import serialize, standard_typestore
+    from aliked_ros.io.messages.ros_types import serialize, standard_typestore
 
     good = bytes(serialize(image_fields(make_frames(1)[0].image, START_NS, "c"), IMAGE_TYPE))
     for index, (contents, message) in enumerate(

@@ -17,9 +17,9 @@ from bag_samples import CAMERA, START_NS, TOPICS, assert_same_frames, make_frame
 from rosbags.highlevel import AnyReader
 
 from aliked_ros.errors import ConfigError, MessageError, SourceError
-from aliked_ros.io.bag_source import BagSource
-from aliked_ros.io.bag_topics import CameraTopics
-from aliked_ros.io.bag_writer import BagWriter
+from aliked_ros.io.bags.source import BagSource
+from aliked_ros.io.bags.topics import CameraTopics
+from aliked_ros.io.bags.writer import BagWriter
 from aliked_ros.io.frames import Frame
 from aliked_ros.io.outputs import written_whole
 

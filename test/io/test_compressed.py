@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aliked_ros.errors import ImageError
-from aliked_ros.io.compressed import decode_compressed
-from aliked_ros.io.sensor_fields import compressed_image_fields
+from aliked_ros.io.messages.compressed import decode_compressed
+from aliked_ros.io.messages.sensor_fields import compressed_image_fields
 
 RGB = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (48, 56, 3), np.uint8), (0, 0), 3)
 GREY = np.ascontiguousarray(RGB[..., 1])

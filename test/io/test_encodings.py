@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aliked_ros.errors import ImageError
-from aliked_ros.io.encodings import SUPPORTED_ENCODINGS, decode_depth, decode_image, is_deep, is_supported
+from aliked_ros.io.messages.encodings import SUPPORTED_ENCODINGS, decode_depth, decode_image, is_deep, is_supported
 
 HEIGHT, WIDTH = 36, 40
 

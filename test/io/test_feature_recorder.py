@@ -23,10 +23,10 @@ from message_samples import META, REFERENCE, assert_same, make_features, make_ma
 from rosbags.highlevel import AnyReader
 
 from aliked_ros.errors import MessageError, SourceError
-from aliked_ros.io import ros_types
-from aliked_ros.io.bag_reader import BagReader
-from aliked_ros.io.feature_recorder import FeatureRecorder
-from aliked_ros.io.message_fields import (
+from aliked_ros.io.bags.feature_recorder import FeatureRecorder
+from aliked_ros.io.bags.reader import BagReader
+from aliked_ros.io.messages import ros_types
+from aliked_ros.io.messages.message_fields import (
     features_fields,
     features_from_fields,
     matches_fields,
@@ -34,7 +34,7 @@ from aliked_ros.io.message_fields import (
     tracks_fields,
     tracks_from_fields,
 )
-from aliked_ros.io.status_fields import TrackerState, TrackerStatus, status_fields, status_from_fields
+from aliked_ros.io.messages.status_fields import TrackerState, TrackerStatus, status_fields, status_from_fields
 
 
 def all_fields() -> dict[str, dict[str, Any]]:
@@ -186,9 +186,9 @@ def test_a_killed_recorder_loses_the_last_chunk_only(tmp_path: Path) -> None:
         from pathlib import Path
         sys.path.insert(0, {str(Path(__file__).resolve().parents[1])!r})
         from message_samples import META, make_features
-        from aliked_ros.io import ros_types
-        from aliked_ros.io.feature_recorder import FeatureRecorder
-        from aliked_ros.io.message_fields import features_fields
+        from aliked_ros.io.messages import ros_types
+        from aliked_ros.io.bags.feature_recorder import FeatureRecorder
+        from aliked_ros.io.messages.message_fields import features_fields
         recorder = FeatureRecorder(Path({str(path)!r}), chunk_bytes=20_000)
         for index in range(100):
             fields = features_fields(make_features(20, 16, seed=index), META)
@@ -234,7 +234,7 @@ def test_missing_definitions_are_said(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_standard_messages_need_no_aliked_msgs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(ros_types, "definition_folders", lambda: (tmp_path,))
-    from aliked_ros.io.fields import header_fields
+    from aliked_ros.io.messages.fields import header_fields
 
     data = ros_types.serialize(header_fields(5, "x"), "std_msgs/msg/Header", ros_types.standard_typestore())
     assert bytes(data[:4]) == b"\0\1\0\0"

@@ -13,8 +13,8 @@ import pytest
 from aliked_ros.camera import Camera
 from aliked_ros.errors import ConfigError, SourceError
 from aliked_ros.io.calibration import write_camera
-from aliked_ros.io.folder import FolderSource, list_images, natural_key
-from aliked_ros.io.window import TimeWindow
+from aliked_ros.io.sources.folder import FolderSource, list_images, natural_key
+from aliked_ros.io.sources.window import TimeWindow
 
 
 def write_images(directory: Path, names: list[str]) -> None:

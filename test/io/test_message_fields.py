@@ -26,16 +26,16 @@ from message_samples import (
 
 from aliked_ros.errors import MessageError
 from aliked_ros.features import Features, ModelType
-from aliked_ros.io import ros_types
-from aliked_ros.io.descriptors import (
+from aliked_ros.io.messages import ros_types
+from aliked_ros.io.messages.descriptors import (
     DescriptorDtype,
     DescriptorMetric,
     EncodedDescriptors,
     decode_descriptors,
     encode_descriptors,
 )
-from aliked_ros.io.field_reader import as_array
-from aliked_ros.io.message_fields import (
+from aliked_ros.io.messages.field_reader import as_array
+from aliked_ros.io.messages.message_fields import (
     Coords,
     FrameMeta,
     features_fields,
@@ -45,8 +45,8 @@ from aliked_ros.io.message_fields import (
     tracks_fields,
     tracks_from_fields,
 )
-from aliked_ros.io.stamps import join_stamp, split_stamp
-from aliked_ros.io.status_fields import TrackerState, TrackerStatus, status_fields, status_from_fields
+from aliked_ros.io.messages.stamps import join_stamp, split_stamp
+from aliked_ros.io.messages.status_fields import TrackerState, TrackerStatus, status_fields, status_from_fields
 
 
 def through_rosbags(fields: dict[str, Any], message_type: str) -> Any:

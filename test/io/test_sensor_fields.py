@@ -17,10 +17,10 @@ from message_samples import as_message
 
 from aliked_ros.camera import TUM_CAMERAS, Camera
 from aliked_ros.errors import CalibrationError, ImageError, MessageError
-from aliked_ros.io.encodings import decode_depth, decode_image
 from aliked_ros.io.frames import Pose
-from aliked_ros.io.ros_types import serialize, standard_typestore
-from aliked_ros.io.sensor_fields import (
+from aliked_ros.io.messages.encodings import decode_depth, decode_image
+from aliked_ros.io.messages.ros_types import serialize, standard_typestore
+from aliked_ros.io.messages.sensor_fields import (
     CAMERA_INFO_TYPE,
     IMAGE_TYPE,
     camera_from_info,

@@ -12,11 +12,11 @@ import pytest
 
 from aliked_ros.camera import TUM_CAMERAS
 from aliked_ros.errors import ConfigError, SourceError
-from aliked_ros.io.camera_device import CameraSource
-from aliked_ros.io.folder import FolderSource
-from aliked_ros.io.sources import is_bag, open_source
-from aliked_ros.io.tum import TumSource
-from aliked_ros.io.video import VideoSource
+from aliked_ros.io.sources.camera_device import CameraSource
+from aliked_ros.io.sources.folder import FolderSource
+from aliked_ros.io.sources.opening import is_bag, open_source
+from aliked_ros.io.sources.tum import TumSource
+from aliked_ros.io.sources.video import VideoSource
 from aliked_ros.io.video_writer import VideoWriter
 
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from aliked_ros.camera import TUM_CAMERAS, Camera
 from aliked_ros.errors import CalibrationError, SourceError
 from aliked_ros.io.calibration import write_camera
-from aliked_ros.io.tum import MAX_DIFFERENCE_NS, TumSource, associate, guess_camera
-from aliked_ros.io.window import TimeWindow
+from aliked_ros.io.sources.tum import MAX_DIFFERENCE_NS, TumSource, associate, guess_camera
+from aliked_ros.io.sources.window import TimeWindow
 
 MS = 1_000_000
 

@@ -14,7 +14,7 @@ from aliked_ros.camera import Camera
 from aliked_ros.errors import SourceError
 from aliked_ros.io.folders import make_output_folder
 from aliked_ros.io.frames import Frame, Pose
-from aliked_ros.io.tum import TumSource
+from aliked_ros.io.sources.tum import TumSource
 from aliked_ros.io.tum_writer import TumWriter
 
 CAMERA = Camera(64, 48, 50.0, 51.0, 31.5, 23.5, "plumb_bob", (0.1, 0.2, 0.3, 0.4, 0.5))

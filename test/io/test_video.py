@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from aliked_ros.errors import ConfigError, SourceError
-from aliked_ros.io.camera_device import CameraSource
-from aliked_ros.io.video import VideoSource
+from aliked_ros.io.sources.camera_device import CameraSource
+from aliked_ros.io.sources.video import VideoSource
+from aliked_ros.io.sources.window import TimeWindow
 from aliked_ros.io.video_writer import VideoWriter
-from aliked_ros.io.window import TimeWindow
 
 LEVELS = range(20, 220, 10)
 
@@ -191,7 +191,7 @@ def test_a_camera_stops_when_the_window_ends(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(FakeCapture, "times_ms", (0.0,) * 100)
     monkeypatch.setattr(cv2, "VideoCapture", FakeCapture)
     clock = iter(range(10**18, 10**18 + 100 * 10**8, 10**8))
-    monkeypatch.setattr("aliked_ros.io.camera_device.time.time_ns", lambda: next(clock))
+    monkeypatch.setattr("aliked_ros.io.sources.camera_device.time.time_ns", lambda: next(clock))
     stamps = [frame.stamp_ns - 10**18 for frame in CameraSource(0, window=TimeWindow(0.2, 0.3))]
     assert stamps == [2 * 10**8, 3 * 10**8, 4 * 10**8]
 

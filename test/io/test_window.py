@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aliked_ros.errors import ConfigError
-from aliked_ros.io.window import TimeWindow, seconds_text, stamp_ns_of
+from aliked_ros.io.sources.window import TimeWindow, seconds_text, stamp_ns_of
 
 
 def test_the_start_belongs_to_the_window_and_the_end_does_not() -> None:

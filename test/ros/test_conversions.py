@@ -29,12 +29,12 @@ from aliked_msgs import msg as aliked_msg
 from aliked_ros.camera import TUM_CAMERAS, Camera
 from aliked_ros.errors import CalibrationError, ImageError, MessageError
 from aliked_ros.features import ModelType
-from aliked_ros.io import ros_types, sensor_fields
-from aliked_ros.io.descriptors import DescriptorDtype
-from aliked_ros.io.fields import header_fields
 from aliked_ros.io.frames import Pose
-from aliked_ros.io.message_fields import features_fields, matches_fields, tracks_fields
-from aliked_ros.io.status_fields import TrackerState, TrackerStatus, status_fields
+from aliked_ros.io.messages import ros_types, sensor_fields
+from aliked_ros.io.messages.descriptors import DescriptorDtype
+from aliked_ros.io.messages.fields import header_fields
+from aliked_ros.io.messages.message_fields import features_fields, matches_fields, tracks_fields
+from aliked_ros.io.messages.status_fields import TrackerState, TrackerStatus, status_fields
 from aliked_ros.ros import conversions, image_conversions
 
 pytestmark = pytest.mark.ros

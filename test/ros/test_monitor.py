@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from aliked_ros.io.status_fields import TrackerState
+from aliked_ros.io.messages.status_fields import TrackerState
 from aliked_ros.ros.monitor import Counts, LastImage, Monitor
 
 

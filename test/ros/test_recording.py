@@ -22,9 +22,9 @@ from message_samples import META, assert_same, make_features
 from rclpy.executors import SingleThreadedExecutor
 
 from aliked_msgs.msg import Features
-from aliked_ros.io import ros_types
-from aliked_ros.io.feature_recorder import FeatureRecorder
-from aliked_ros.io.message_fields import features_fields, features_from_fields
+from aliked_ros.io.bags.feature_recorder import FeatureRecorder
+from aliked_ros.io.messages import ros_types
+from aliked_ros.io.messages.message_fields import features_fields, features_from_fields
 from aliked_ros.ros.conversions import features_to_message
 
 pytestmark = pytest.mark.ros

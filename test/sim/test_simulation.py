@@ -15,7 +15,7 @@ import pytest
 
 from aliked_ros.errors import ConfigError, SourceError
 from aliked_ros.io.frames import Frame
-from aliked_ros.io.tum import TumSource
+from aliked_ros.io.sources.tum import TumSource
 from aliked_ros.sim import photographs
 from aliked_ros.sim.config import SCENE_NAMES, SimulationConfig
 from aliked_ros.sim.simulation import SCENES, START_NS, SimulatedSource, simulate, write_sequence

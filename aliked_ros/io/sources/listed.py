@@ -13,7 +13,7 @@ from aliked_ros.errors import SourceError
 from aliked_ros.io.calibration import FILE_NAME, read_camera
 from aliked_ros.io.frames import Frame, FrameSource, Pose
 from aliked_ros.io.images import read_depth, read_image
-from aliked_ros.io.window import TimeWindow
+from aliked_ros.io.sources.window import TimeWindow
 
 
 @dataclass(frozen=True, eq=False)

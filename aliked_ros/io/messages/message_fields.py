@@ -4,7 +4,7 @@
 
 The one place where that mapping is written. It knows no ROS: the ``*_fields`` functions return a dictionary
 with the value of every field (nested messages as dictionaries, sequences as one-dimensional arrays of the
-field's type), which ros/conversions.py puts into rclpy messages and io/ros_types.py serialises without ROS.
+field's type), which ros/conversions.py puts into rclpy messages and io/messages/ros_types.py serialises without ROS.
 The ``*_from_fields`` functions read anything that has the fields as attributes: messages of rclpy, of
 rosbags, of mcap's decoder. They copy no array that they can view and refuse, with a MessageError, a message
 whose lengths, indices, enumerations or coordinates contradict each other.
@@ -21,16 +21,16 @@ from numpy.typing import NDArray
 
 from aliked_ros.errors import MessageError
 from aliked_ros.features import Features, Float32Array, Matches, ModelType, Tracks, TwoViewModel
-from aliked_ros.io.descriptors import (
+from aliked_ros.io.messages.descriptors import (
     DescriptorDtype,
     DescriptorMetric,
     EncodedDescriptors,
     decode_descriptors,
     encode_descriptors,
 )
-from aliked_ros.io.field_reader import FieldReader
-from aliked_ros.io.fields import Fields, bounded, flat, header_fields, none_if_empty, per_row, time_fields
-from aliked_ros.io.stamps import join_stamp
+from aliked_ros.io.messages.field_reader import FieldReader
+from aliked_ros.io.messages.fields import Fields, bounded, flat, header_fields, none_if_empty, per_row, time_fields
+from aliked_ros.io.messages.stamps import join_stamp
 
 _SHORT_TEXT = 64  # bound of source_id, model and weights_sha256 in the message definitions
 _MATCHER_TEXT = 32

@@ -13,7 +13,7 @@ import numpy as np
 from aliked_ros.camera import Camera
 from aliked_ros.errors import SourceError
 from aliked_ros.io.frames import Frame, FrameSource
-from aliked_ros.io.window import TimeWindow
+from aliked_ros.io.sources.window import TimeWindow
 
 
 class CameraSource(FrameSource):

@@ -22,11 +22,11 @@ from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 
 from aliked_ros.camera import Camera
 from aliked_ros.errors import ConfigError, SourceError
-from aliked_ros.io.bag_topics import CameraTopics
-from aliked_ros.io.fields import Fields
+from aliked_ros.io.bags.topics import CameraTopics
 from aliked_ros.io.frames import Frame
-from aliked_ros.io.ros_types import serialize, standard_typestore
-from aliked_ros.io.sensor_fields import (
+from aliked_ros.io.messages.fields import Fields
+from aliked_ros.io.messages.ros_types import serialize, standard_typestore
+from aliked_ros.io.messages.sensor_fields import (
     CAMERA_INFO_TYPE,
     COMPRESSED_IMAGE_TYPE,
     IMAGE_TYPE,

@@ -18,8 +18,8 @@ from mcap.well_known import MessageEncoding, Profile, SchemaEncoding
 from mcap.writer import CompressionType, Writer
 
 from aliked_ros.errors import MessageError, SourceError
-from aliked_ros.io.fields import Fields
-from aliked_ros.io.ros_types import schema_text, serialize, type_hash
+from aliked_ros.io.messages.fields import Fields
+from aliked_ros.io.messages.ros_types import schema_text, serialize, type_hash
 
 _LIBRARY = "aliked_ros"
 _CHUNK_BYTES = 1 << 20  # what is lost at most when the recording process is killed
@@ -41,7 +41,7 @@ class FeatureRecorder:
     """A new .mcap file that messages are appended to.
 
     Complete chunks reach the file as they fill: of a recording that is interrupted all but the last chunk can be
-    read by ``mcap recover`` and by :class:`~aliked_ros.io.bag_source.BagSource`'s reader. :meth:`close` writes the
+    read by ``mcap recover`` and by :class:`~aliked_ros.io.bags.source.BagSource`'s reader. :meth:`close` writes the
     index. Not for several threads at once.
 
     Args:
@@ -102,7 +102,7 @@ class FeatureRecorder:
         self._counts[channel] += 1
 
     def write_fields(self, topic: str, message_type: str, fields: Fields, log_time_ns: int) -> None:
-        """Appends a message given by its fields (:mod:`aliked_ros.io.message_fields`); raises as :meth:`write_cdr`."""
+        """Appends a message given by its fields, see io/messages/message_fields.py; raises as :meth:`write_cdr`."""
         self.write_cdr(topic, message_type, serialize(fields, message_type), log_time_ns)
 
     @property

@@ -21,8 +21,8 @@ from aliked_ros.camera import TUM_CAMERAS, Camera
 from aliked_ros.errors import ShapeError, SourceError
 from aliked_ros.io.frames import Pose
 from aliked_ros.io.images import read_image
-from aliked_ros.io.listed import ListedFrame, ListedSource, camera_beside, in_window
-from aliked_ros.io.window import TimeWindow, stamp_ns_of
+from aliked_ros.io.sources.listed import ListedFrame, ListedSource, camera_beside, in_window
+from aliked_ros.io.sources.window import TimeWindow, stamp_ns_of
 
 RGB_LIST, DEPTH_LIST, GROUND_TRUTH = "rgb.txt", "depth.txt", "groundtruth.txt"
 MAX_DIFFERENCE_NS = 20_000_000  # the benchmark's associate.py joins stamps that differ by less

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from aliked_ros.errors import MessageError
-from aliked_ros.io.field_reader import FieldReader
-from aliked_ros.io.fields import Fields, header_fields
-from aliked_ros.io.stamps import join_stamp
+from aliked_ros.io.messages.field_reader import FieldReader
+from aliked_ros.io.messages.fields import Fields, header_fields
+from aliked_ros.io.messages.stamps import join_stamp
 
 _TEXT_LIMITS = {"device": 64, "backend": 64, "precision": 16, "model": 64}  # bytes, TrackerStatus.msg
 

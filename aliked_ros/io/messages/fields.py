@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aliked_ros.errors import MessageError
-from aliked_ros.io.stamps import split_stamp
+from aliked_ros.io.messages.stamps import split_stamp
 
 Fields = dict[str, Any]  # nested messages as Fields, sequences as one-dimensional arrays of the field's type
 

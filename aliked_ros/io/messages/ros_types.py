@@ -18,7 +18,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from aliked_ros.errors import MessageError, SourceError
-from aliked_ros.io.fields import Fields
+from aliked_ros.io.messages.fields import Fields
 
 PACKAGE = "aliked_msgs"
 FEATURES_TYPE = "aliked_msgs/msg/Features"
@@ -38,7 +38,7 @@ def definition_folders() -> tuple[Path, ...]:
     prefixes = [Path(prefix) for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix]
     return (
         *(prefix / "share" / PACKAGE / "msg" for prefix in prefixes),
-        Path(__file__).resolve().parents[2] / PACKAGE / "msg",
+        Path(__file__).resolve().parents[3] / PACKAGE / "msg",
         *(prefix / "share" / "aliked_ros" / PACKAGE for prefix in (*prefixes, Path(sys.prefix))),
     )
 

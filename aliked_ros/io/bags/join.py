@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from aliked_ros.io.bag_salvage import RawMessage
-from aliked_ros.io.stamps import NS_PER_S
+from aliked_ros.io.bags.salvage import RawMessage
+from aliked_ros.io.messages.stamps import NS_PER_S
 
 MAX_DIFFERENCE_NS = NS_PER_S // 50  # 0.02 s, as the TUM RGB-D benchmark joins colour and depth
 # What belongs together is recorded within this time: an image is held back until the bag's clock is so far ahead.

@@ -12,8 +12,8 @@ from pathlib import Path
 from aliked_ros.camera import Camera
 from aliked_ros.errors import ConfigError, SourceError
 from aliked_ros.io.images import IMAGE_SUFFIXES
-from aliked_ros.io.listed import ListedFrame, ListedSource, camera_beside, in_window
-from aliked_ros.io.window import NS_PER_S, TimeWindow, stamp_ns_of
+from aliked_ros.io.sources.listed import ListedFrame, ListedSource, camera_beside, in_window
+from aliked_ros.io.sources.window import NS_PER_S, TimeWindow, stamp_ns_of
 
 DEFAULT_FRAME_RATE_HZ = 30.0
 

@@ -22,10 +22,10 @@ from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
 from aliked_ros.errors import SourceError
-from aliked_ros.io.bag_salvage import CutOffError, RawMessage, salvage
-from aliked_ros.io.ros_types import deserialize, standard_typestore
-from aliked_ros.io.stamps import NS_PER_S
-from aliked_ros.io.window import seconds_text
+from aliked_ros.io.bags.salvage import CutOffError, RawMessage, salvage
+from aliked_ros.io.messages.ros_types import deserialize, standard_typestore
+from aliked_ros.io.messages.stamps import NS_PER_S
+from aliked_ros.io.sources.window import seconds_text
 
 _BAG_SUFFIXES = (".mcap", ".db3", ".bag", ".active")  # rosbag record calls a bag .bag.active until it is closed
 

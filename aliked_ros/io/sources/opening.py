@@ -9,12 +9,12 @@ from pathlib import Path
 
 from aliked_ros.camera import Camera
 from aliked_ros.errors import SourceError
-from aliked_ros.io.camera_device import CameraSource
-from aliked_ros.io.folder import DEFAULT_FRAME_RATE_HZ, FolderSource, is_image
 from aliked_ros.io.frames import FrameSource
-from aliked_ros.io.tum import RGB_LIST, TumSource
-from aliked_ros.io.video import VIDEO_SUFFIXES, VideoSource
-from aliked_ros.io.window import TimeWindow
+from aliked_ros.io.sources.camera_device import CameraSource
+from aliked_ros.io.sources.folder import DEFAULT_FRAME_RATE_HZ, FolderSource, is_image
+from aliked_ros.io.sources.tum import RGB_LIST, TumSource
+from aliked_ros.io.sources.video import VIDEO_SUFFIXES, VideoSource
+from aliked_ros.io.sources.window import TimeWindow
 
 BAG_SUFFIXES = (".mcap", ".db3", ".bag", ".active")
 ACCEPTED = (
@@ -56,7 +56,7 @@ def open_source(
     if not spec or not path.exists():
         raise SourceError(f"{spec or 'an empty name'}: no such file, folder or camera; accepted: {ACCEPTED}")
     if is_bag(path):
-        from aliked_ros.io.bag_source import BagSource  # reads bags only where bags are read
+        from aliked_ros.io.bags.source import BagSource  # reads bags only where bags are read
 
         return BagSource(path, start_s=start_s, duration_s=duration_s, camera=camera, image_topic=image_topic)
     if (path / RGB_LIST).is_file():

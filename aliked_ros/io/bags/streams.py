@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aliked_ros.errors import SourceError
-from aliked_ros.io.bag_reader import BagReader, BagTopic
-from aliked_ros.io.bag_salvage import RawMessage
-from aliked_ros.io.bag_topics import COMPRESSED_SUFFIX
-from aliked_ros.io.encodings import is_deep, is_depth
-from aliked_ros.io.sensor_fields import CAMERA_INFO_TYPE, COMPRESSED_IMAGE_TYPE, IMAGE_TYPE, POSE_TYPE
+from aliked_ros.io.bags.reader import BagReader, BagTopic
+from aliked_ros.io.bags.salvage import RawMessage
+from aliked_ros.io.bags.topics import COMPRESSED_SUFFIX
+from aliked_ros.io.messages.encodings import is_deep, is_depth
+from aliked_ros.io.messages.sensor_fields import CAMERA_INFO_TYPE, COMPRESSED_IMAGE_TYPE, IMAGE_TYPE, POSE_TYPE
 
 _logger = logging.getLogger(__name__)
 

@@ -10,20 +10,20 @@ from pathlib import Path
 
 from aliked_ros.camera import Camera
 from aliked_ros.errors import AlikedError, CalibrationError, SourceError
-from aliked_ros.io.bag_join import Joined, TimeJoin
-from aliked_ros.io.bag_reader import BagReader
-from aliked_ros.io.bag_salvage import RawMessage
-from aliked_ros.io.bag_streams import Streams, choose_streams, first_message
-from aliked_ros.io.compressed import decode_compressed
-from aliked_ros.io.encodings import DepthArray, ImageArray, decode_depth, decode_image
+from aliked_ros.io.bags.join import Joined, TimeJoin
+from aliked_ros.io.bags.reader import BagReader
+from aliked_ros.io.bags.salvage import RawMessage
+from aliked_ros.io.bags.streams import Streams, choose_streams, first_message
 from aliked_ros.io.frames import Frame, FrameSource, Pose
-from aliked_ros.io.sensor_fields import (
+from aliked_ros.io.messages.compressed import decode_compressed
+from aliked_ros.io.messages.encodings import DepthArray, ImageArray, decode_depth, decode_image
+from aliked_ros.io.messages.sensor_fields import (
     COMPRESSED_IMAGE_TYPE,
     camera_from_info,
     pose_from_message,
 )
-from aliked_ros.io.stamps import NS_PER_S
-from aliked_ros.io.window import TimeWindow, seconds_text
+from aliked_ros.io.messages.stamps import NS_PER_S
+from aliked_ros.io.sources.window import TimeWindow, seconds_text
 
 # Messages may be recorded in another order than they were stamped in, but hardly by more than this.
 _RECORDING_DELAY_NS = NS_PER_S

@@ -15,7 +15,7 @@ import numpy as np
 from aliked_ros.camera import Camera
 from aliked_ros.errors import SourceError
 from aliked_ros.io.frames import Frame, FrameSource
-from aliked_ros.io.window import NS_PER_S, TimeWindow
+from aliked_ros.io.sources.window import NS_PER_S, TimeWindow
 
 VIDEO_SUFFIXES = (
     ".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ogv", ".wmv", ".flv", ".ts", ".gif",

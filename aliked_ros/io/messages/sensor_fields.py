@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Images, depth, calibrations and poses as the fields of ROS's standard messages, and back; without ROS.
 
-As in :mod:`aliked_ros.io.message_fields`: functions called ``*_fields`` return the values of every field.
+As in :mod:`aliked_ros.io.messages.message_fields`: functions called ``*_fields`` return the values of every field.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 
 from aliked_ros.camera import Camera
 from aliked_ros.errors import CalibrationError, ImageError, MessageError, ShapeError
-from aliked_ros.io.encodings import DepthArray, ImageArray
-from aliked_ros.io.fields import Fields, header_fields
 from aliked_ros.io.frames import Pose
+from aliked_ros.io.messages.encodings import DepthArray, ImageArray
+from aliked_ros.io.messages.fields import Fields, header_fields
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE_TYPE = "sensor_msgs/msg/CompressedImage"

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from aliked_ros.errors import ImageError
-from aliked_ros.io.encodings import ImageArray, as_bytes, check_size
+from aliked_ros.io.messages.encodings import ImageArray, as_bytes, check_size
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _JPEG_START = b"\xff\xd8"
