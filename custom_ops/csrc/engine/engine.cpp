@@ -74,7 +74,8 @@ void Engine::prepare(int height, int width) {
   const int64_t pixels = static_cast<int64_t>(padded_height_) * padded_width_;
   x1_.resize(pixels * model.channels[0]);
   for (int i = 0; i < 3; ++i) {
-    const int h = level_height_[i] = padded_height_ / kReduction[i], w = level_width_[i] = padded_width_ / kReduction[i];
+    const int h = level_height_[i] = padded_height_ / kReduction[i];
+    const int w = level_width_[i] = padded_width_ / kReduction[i];
     const int words = i == 0 ? weights_.block2[0].words(model.channels[0]) : model.channels[i];
     pooled_[i].resize(static_cast<int64_t>(h + 2) * (w + 2) * words);
     if (i > 0) {
