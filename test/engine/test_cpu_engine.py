@@ -125,7 +125,9 @@ def test_the_number_of_threads_changes_nothing() -> None:
 
 def test_a_change_of_size_leaves_no_trace() -> None:
     engine = cpu_engine("aliked-t16")
-    images = [make_textured_image(*size) for size in ((96, 128), (200, 75), (64, 64), (96, 128))]
+    images = [
+        make_textured_image(*size) for size in ((96, 128), (200, 75), (64, 64), (160, 192), (192, 160), (96, 128))
+    ]
     for image in images:
         used, fresh = engine.extract(image, 1000, 0.05), cpu_engine("aliked-t16").extract(image, 1000, 0.05)
         assert bytes_of(used) == bytes_of(fresh)

@@ -14,9 +14,8 @@ namespace aliked_cpu {
 
 class Buffer {
  public:
-  // Makes room for count floats, all zero; keeps what is there when the size is the same.
+  // Makes room for count floats, all zero.
   void resize(int64_t count) {
-    if (count == count_) return;
     data_.reset();
     count_ = 0;
     const size_t bytes = (static_cast<size_t>(count) * sizeof(float) + 63) / 64 * 64 + 64;  // vectors may read on
@@ -25,6 +24,7 @@ class Buffer {
     std::memset(data_.get(), 0, bytes);
     count_ = count;
   }
+  // Makes room for at least count floats.
   void grow(int64_t count) {
     if (count > count_) resize(count);
   }

@@ -19,12 +19,11 @@ constexpr int kBlock = 80;
 void Engine::deformable_block(const DeformLayer (&layers)[2], int level) {
   const int inputs = weights_.model.channels[level], channels = weights_.model.channels[level + 1];
   const int width = level_width_[level], height = level_height_[level];
-  middle_.resize(static_cast<int64_t>(width + 2) * (height + 2) * channels);
-  last_.resize(static_cast<int64_t>(width) * height * channels);
-  deform_convolve(layers[0], level, {pooled_[level].data(), inputs}, {}, {middle_.data(), channels, 1});
-  deform_convolve(layers[1], level, {middle_.data(), channels}, {pooled_[level].data(), inputs},
-                  {last_.data(), channels, 0});
-  const auto row = [&](int y) { return last_.data() + static_cast<int64_t>(y) * width * channels; };
+  Buffer &middle = middle_[level - 1], &last = last_[level - 1];
+  deform_convolve(layers[0], level, {pooled_[level].data(), inputs}, {}, {middle.data(), channels, 1});
+  deform_convolve(layers[1], level, {middle.data(), channels}, {pooled_[level].data(), inputs},
+                  {last.data(), channels, 0});
+  const auto row = [&](int y) { return last.data() + static_cast<int64_t>(y) * width * channels; };
   const int group = level == 1 ? 4 : 1;  // only the third block's output is pooled
   pool_.run(height / group, [&](int task, int) {
     for (int y = task * group; y < (task + 1) * group; ++y) project_level(level, row(y), y, channels);

@@ -43,7 +43,8 @@ void Engine::describe_block(const DescribeMaps& maps, int first, int count, floa
   kernels_.features_at(maps, pixels, 9 * count, patches);
   if (narrow_) kernels_.narrow(patches, features_size, patches);
   multiply(weights_.offset_hidden, apply(patches, weights_.offset_hidden, Activation::kSelu, hidden));
-  multiply(weights_.offset_out, apply(hidden, weights_.offset_out, Activation::kNone, offsets));  // (N, 2·M), all x before all y
+  // (N, 2·M), all x before all y
+  multiply(weights_.offset_out, apply(hidden, weights_.offset_out, Activation::kNone, offsets));
 
   const float limit = static_cast<float>(std::max(width_, height_)) / 4.0f;
   float* samples = patches;  // the patches have served

@@ -74,9 +74,14 @@ void Engine::prepare(int height, int width) {
   const int64_t pixels = static_cast<int64_t>(padded_height_) * padded_width_;
   x1_.resize(pixels * model.channels[0]);
   for (int i = 0; i < 3; ++i) {
-    const int h = level_height_[i] = padded_height_ / kReduction[i], w = level_width_[i] = padded_width_ / kReduction[i];
+    const int h = level_height_[i] = padded_height_ / kReduction[i];
+    const int w = level_width_[i] = padded_width_ / kReduction[i];
     const int words = i == 0 ? weights_.block2[0].words(model.channels[0]) : model.channels[i];
     pooled_[i].resize(static_cast<int64_t>(h + 2) * (w + 2) * words);
+    if (i > 0) {
+      middle_[i - 1].resize(static_cast<int64_t>(h + 2) * (w + 2) * model.channels[i + 1]);
+      last_[i - 1].resize(static_cast<int64_t>(h) * w * model.channels[i + 1]);
+    }
     levels_[i].resize(static_cast<int64_t>(h) * w * model.quarter());
     shares_[i].resize(static_cast<int64_t>(h) * w * kScoreWidth);
     fill_neighbours(padded_height_, h, low_[i], high_[i], fraction_[i]);

@@ -130,7 +130,8 @@ class Engine {
   int padded_height_ = 0, padded_width_ = 0;  // multiples of 32
   int left_ = 0, top_ = 0;
   int level_height_[3] = {}, level_width_[3] = {};  // of the coarser levels
-  Buffer x1_, pooled_[3], middle_, last_, levels_[3], shares_[3];
+  Buffer x1_, pooled_[3], levels_[3], shares_[3];
+  Buffer middle_[2], last_[2];  // of the deformable blocks: between their convolutions (bordered), and their output
   Buffer scores_;
   int64_t score_stride_ = 0;
   std::vector<int32_t> low_[6], high_[6];  // bilinear neighbours: rows of the three levels, then columns

@@ -181,7 +181,8 @@ ALIKED_INLINE void sampled_features(const DescribeMaps& maps, const float* xy, i
 }
 
 void features_at(const DescribeMaps& maps, const int32_t* xy, int count, float* out) {
-  maps.quarter == 32 ? features_at_pixels<32, 16>(maps, xy, count, out) : features_at_pixels<16, 8>(maps, xy, count, out);
+  maps.quarter == 32 ? features_at_pixels<32, 16>(maps, xy, count, out)
+                     : features_at_pixels<16, 8>(maps, xy, count, out);
 }
 
 void sample_features(const DescribeMaps& maps, const float* xy, int count, float* out) {

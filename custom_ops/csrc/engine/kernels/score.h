@@ -92,7 +92,8 @@ ALIKED_INLINE Vec coarser_levels(const ScoreRow& row, int j, int x) {
   Vec sum = {};
   ALIKED_UNROLL
   for (int level = 0; level < 3; ++level) {
-    sum += load(row.upper[level] + at) * (1.0f - row.fraction[level]) + load(row.lower[level] + at) * row.fraction[level];
+    const float fraction = row.fraction[level];
+    sum += load(row.upper[level] + at) * (1.0f - fraction) + load(row.lower[level] + at) * fraction;
   }
   return sum;
 }

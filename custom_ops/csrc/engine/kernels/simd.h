@@ -50,7 +50,9 @@ ALIKED_INLINE Vec vmax(Vec a, Vec b) { return (Vec)_mm512_max_ps((__m512)a, (__m
 ALIKED_INLINE Vec vround(Vec a) {
   return (Vec)_mm512_roundscale_ps((__m512)a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
-ALIKED_INLINE Vec scale_by_power_of_2(Vec x, Vec exponent) { return (Vec)_mm512_scalef_ps((__m512)x, (__m512)exponent); }
+ALIKED_INLINE Vec scale_by_power_of_2(Vec x, Vec exponent) {
+  return (Vec)_mm512_scalef_ps((__m512)x, (__m512)exponent);
+}
 // Bit i tells whether lane i of the comparison result holds.
 ALIKED_INLINE uint32_t mask_of(IntVec truth) { return _mm512_movepi32_mask((__m512i)truth); }
 #elif defined(__AVX2__)
@@ -127,7 +129,7 @@ ALIKED_INLINE Vec vexp(Vec x) { return exp2_bounded(vmax(vmin(x, splat(87.0f)), 
 // SELU (Klambauer et al., 2017): scale * x above zero, scale * alpha * (e^x - 1) below.
 ALIKED_INLINE Vec selu(Vec x) {
   constexpr float scale = 1.0507009873554804934193349852946f;
-  constexpr float scale_alpha = static_cast<float>(1.0507009873554804934193349852946 * 1.6732632423543772848170429916717);
+  constexpr float scale_alpha = 1.7580993408473768599402175208123f;
   const Vec zero = {};
   // e^-25 = 1.4e-11 vanishes next to 1.
   const Vec power = exp2_bounded(vmax(vmin(x, zero) * kLog2E, splat(-36.0f)));
