@@ -66,7 +66,7 @@ class PlayerConfig(Config):
     )
     rate: float = option(
         1.0,
-        "speed as a multiple of the recording's; 0 plays as fast as reliable subscribers can take it",
+        "speed as a multiple of the recording's; 0 does not wait, which is for lock step",
         minimum=0.0,
         maximum=1000.0,
     )

@@ -42,7 +42,7 @@ from aliked_ros.ros.schedule import Schedule
 _POLL_S = 0.05
 _SETTLE_S = 0.3
 _REPORT_PERIOD_S = 5.0
-_ACKNOWLEDGEMENT_TIMEOUT_S = 2.0
+_ACKNOWLEDGEMENT_TIMEOUT_S = 4.0  # Fast DDS asks its readers every 3 s
 
 
 class PlaybackError(AlikedError):
@@ -107,15 +107,15 @@ class PlayerNode(Node):  # type: ignore[misc]  # rclpy may not be installed wher
             with ReadAhead(self._source) as frames:
                 for frame in frames:
                     schedule.wait(frame.stamp_ns, stop)
-                    if not self._config.rate:
-                        self._wait_for_acknowledgement()
                     if stop.is_set():
                         return
                     played = self._publish(frame)
                     yield played
                     self._wait_for_features(played.stamp_ns, stop)
             if not self._config.loop:
-                self._wait_for_acknowledgement()
+                if not self._config.wait_for:
+                    # What a reliable subscriber missed can be sent again only while this process lives.
+                    self._image.wait_for_all_acked(Duration(seconds=_ACKNOWLEDGEMENT_TIMEOUT_S))
                 return
 
     def close(self) -> None:
@@ -157,10 +157,6 @@ class PlayerNode(Node):  # type: ignore[misc]  # rclpy may not be installed wher
             self._wait(lambda: self.count_publishers(config.wait_for) > 0, f"publisher of {config.wait_for}", stop)
             # That we know the others does not mean that they know us yet, and DDS does not tell.
             stop.wait(_SETTLE_S)
-
-    def _wait_for_acknowledgement(self) -> None:
-        """Waits until reliable subscribers have what was sent, so that nothing is overwritten before."""
-        self._image.wait_for_all_acked(Duration(seconds=_ACKNOWLEDGEMENT_TIMEOUT_S))
 
     def _has_reliable_subscriber(self) -> bool:
         """In lock step an image that is lost on its way would be waited for in vain."""

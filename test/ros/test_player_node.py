@@ -65,8 +65,8 @@ def sequence(frames: list[Frame], tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 def arguments(source: Path, **parameters: Any) -> list[str]:
-    """A player that waits for this test's subscription and then plays as fast as it is taken."""
-    return parameter_arguments(**{"input": source, "rate": 0.0, "wait_for_subscribers": 1, **parameters})
+    """A player that waits for this test's subscription and then plays, quickly unless told otherwise."""
+    return parameter_arguments(**{"input": source, "rate": 5.0, "wait_for_subscribers": 1, **parameters})
 
 
 def play(source: Path, **parameters: Any) -> subprocess.CompletedProcess[str]:
@@ -127,7 +127,7 @@ def test_everything_a_sequence_holds_is_sent(station: Station, sequence: Path, f
 @pytest.mark.parametrize("recording", ["mcap", "sqlite3", "ros1"])
 def test_bags_are_played(station: Station, tmp_path: Path, frames: list[Frame], recording: str) -> None:
     station.subscribe(Image, "/image")
-    done = play(record(tmp_path, frames, recording))
+    done = play(record(tmp_path, recording, frames))
     assert done.returncode == 0, done.stderr
     assert stamps_of(station.messages("/image")) == [frame.stamp_ns for frame in frames]
 
@@ -191,7 +191,7 @@ def test_in_lock_step_a_frame_waits_for_the_features_of_the_one_before(
 ) -> None:
     station.subscribe(Image, "/image")
     features = station.publisher(Features, "/somewhere/features")
-    with playing(sequence, tmp_path / "log", wait_for="/somewhere/features") as process:
+    with playing(sequence, tmp_path / "log", rate=0.0, wait_for="/somewhere/features") as process:
         for count in range(1, 9):
             wait_until(lambda count=count: len(station.messages("/image")) == count, f"image {count}")
             other = Features(header=header_of(START_NS - 1, "camera"))
@@ -222,7 +222,7 @@ def test_lock_step_needs_a_reliable_subscriber(sequence: Path, domain: None) -> 
 def test_a_bag_that_is_cut_off_is_played_to_the_cut(
     station: Station, tmp_path: Path, frames: list[Frame], recording: str
 ) -> None:
-    bag = record(tmp_path, frames, recording)
+    bag = record(tmp_path, recording, frames)
     file = storage_file(bag)
     content = file.read_bytes()
     file.write_bytes(content[: int(len(content) * 0.6)])
