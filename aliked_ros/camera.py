@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from aliked_ros.errors import CalibrationError
 
 # How many coefficients each ROS distortion model may carry (sensor_msgs/distortion_models.hpp, OpenCV calib3d).
-_COEFFICIENT_COUNTS = {"plumb_bob": (0, 4, 5), "rational_polynomial": (8,), "equidistant": (4,)}
+_COEFFICIENT_COUNTS = {"plumb_bob": (0, 4, 5), "rational_polynomial": (8, 12, 14), "equidistant": (4,)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,11 +15,14 @@ from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJ
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
-_KINECTS = ["fr1", "fr2", "fr3"]
+_KINECTS = ["", "fr1", "fr2", "fr3"]
 _ARGUMENTS = (
     DeclareLaunchArgument("input", description="TUM directory or bag"),
     DeclareLaunchArgument(
-        "kinect", default_value="fr1", choices=_KINECTS, description="camera of the sequence: freiburg1, 2 or 3"
+        "kinect",
+        default_value="",
+        choices=_KINECTS,
+        description="calibration: freiburg1, 2 or 3; empty for the sequence's own, or that its name tells",
     ),
     DeclareLaunchArgument("rate", default_value="1.0", description="speed; 0.0 as fast as the tracker can"),
     DeclareLaunchArgument("loop", default_value="false", description="start over at the end"),
@@ -49,7 +52,8 @@ def generate_launch_description() -> LaunchDescription:
 def _nodes(context: LaunchContext) -> list[Node]:
     lock_step = _is_true(context, "lock_step")
     kinect = LaunchConfiguration("kinect").perform(context)
-    params_file = PathJoinSubstitution([FindPackageShare("aliked_ros"), "config", f"tum_{kinect}.yaml"])
+    config = PathJoinSubstitution([FindPackageShare("aliked_ros"), "config", f"tum_{kinect}.yaml"])
+    files = [config] if kinect else []
     given = {name: LaunchConfiguration(name).perform(context) for name in ("model", "device")}
     tracker = {
         "use_sim_time": True,
@@ -64,8 +68,8 @@ def _nodes(context: LaunchContext) -> list[Node]:
         **{name: float(LaunchConfiguration(name).perform(context)) for name in ("rate", "start", "duration")},
     }
     return [
-        _node("tracker", [params_file, tracker]),
-        _node("player", [params_file, player], on_exit=Shutdown(reason="the sequence has been played")),
+        _node("tracker", [*files, tracker]),
+        _node("player", [*files, player], on_exit=Shutdown(reason="the sequence has been played")),
     ]
 
 

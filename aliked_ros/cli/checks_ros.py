@@ -55,7 +55,11 @@ def check_transport() -> Iterator[Finding]:
     if not is_importable("rclpy") or not name.startswith("rmw_fastrtps"):
         return
     setting = os.environ.get("FASTDDS_BUILTIN_TRANSPORTS", "")
-    if setting.startswith("LARGE_DATA"):
+    if os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE") == "LOCALHOST" or os.environ.get("ROS_LOCALHOST_ONLY") == "1":
+        value = "a discovery range of LOCALHOST overrides FASTDDS_BUILTIN_TRANSPORTS: images are lost or slow"
+        remedy = "use ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET with a ROS_DOMAIN_ID of your own"
+        yield Finding("transport", State.WARNING, value, remedy)
+    elif setting.startswith("LARGE_DATA"):
         yield Finding("transport", State.OK, f"FASTDDS_BUILTIN_TRANSPORTS={setting}")
     elif os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE", "") or os.environ.get("FASTRTPS_DEFAULT_PROFILES_FILE", ""):
         yield Finding("transport", State.OK, "from a profiles file of Fast DDS")

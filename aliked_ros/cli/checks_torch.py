@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import ctypes.util
+import os
 from collections.abc import Iterator
 
 from aliked_ros.cli.checks import Finding, State, is_importable
@@ -78,7 +79,7 @@ def check_ops() -> Iterator[Finding]:
     kinds = [name for name, there in (("CPU", found.cpu), ("CUDA", found.cuda)) if there]
     if not kinds:
         value = f"none: {found.reason}; the slower reference runs"
-        yield Finding("compiled ops", State.WARNING, value, _BUILD_OPS)
+        yield Finding("compiled ops", State.WARNING, value, _remedy())
     elif found.reason:
         yield Finding("compiled ops", State.WARNING, f"{' and '.join(kinds)}: {found.reason}", _BUILD_OPS)
     else:
@@ -94,7 +95,11 @@ def check_engine() -> Iterator[Finding]:
     try:
         yield Finding("CPU engine", State.OK, f"C++, {instruction_sets()[0]}")
     except CpuEngineError as error:
-        yield Finding("CPU engine", State.WARNING, f"none: {error}; the readable network runs", _BUILD_OPS)
+        yield Finding("CPU engine", State.WARNING, f"none: {error}; the readable network runs", _remedy())
+
+
+def _remedy() -> str:
+    return "unset ALIKED_OPS" if os.environ.get("ALIKED_OPS") == "reference" else _BUILD_OPS
 
 
 def check_backend() -> Iterator[Finding]:

@@ -26,12 +26,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         ),
     )
     parser.add_argument(
-        "models", nargs="*", metavar="MODEL", help=f"which of {', '.join(MODEL_NAMES)} [all]", default=[]
+        "models", nargs="*", metavar="MODEL", type=_model, help=f"which of {', '.join(MODEL_NAMES)} [all]", default=[]
     )
     parser.add_argument("--offline", action="store_true", help="never use the network")
     parser.add_argument("--directory", type=Path, metavar="DIR", help="put the files there")
     parser.add_argument("--check", action="store_true", help="change nothing; the exit status tells if all is well")
     parser.set_defaults(run=run)
+
+
+def _model(name: str) -> str:
+    # Not argparse's own choices: with nargs="*" they refuse the empty list.
+    if name not in MODEL_NAMES:
+        raise argparse.ArgumentTypeError(f"unknown model {name!r}; known: {', '.join(MODEL_NAMES)}")
+    return name
 
 
 def run(args: argparse.Namespace) -> int:

@@ -71,7 +71,7 @@ class Frontend:
         self._tracking = tracking or TrackingConfig()
         self._verification = verification or VerificationConfig()
         self._camera = camera
-        self._warned_of_size = False
+        self._warnings_told: set[str] = set()
         self._epoch = 0
         self._num_frames = 0
         self._previous: _Previous | None = None
@@ -95,7 +95,8 @@ class Frontend:
     def set_camera(self, camera: Camera | None) -> None:
         """Another calibration from the next image on."""
         self._camera = camera
-        self._warned_of_size = False
+        self._tracker.forget_calibration()
+        self._warnings_told.clear()
 
     def reconfigure(
         self, tracking: TrackingConfig | None = None, verification: VerificationConfig | None = None
@@ -121,7 +122,6 @@ class Frontend:
 
         Raises:
             ImageError: the image cannot be used; the state is as before.
-            CalibrationError: the verification needs a calibration that is not set.
         """
         features = self._extractor(image)
         extracted = time.perf_counter()
@@ -150,6 +150,9 @@ class Frontend:
 
     def _match(self, features: Features, reference: Features, camera: Camera | None) -> Matches:
         matches = mutual_nearest_neighbours(features, reference, self._tracking.min_similarity)
+        if camera is None and self._verification.geometry == "essential":
+            self._warn_once("matches are not verified: geometry essential needs the calibration of the camera")
+            return matches
         return verify(matches, self._verification, camera)
 
     def _calibration_of(self, features: Features) -> Camera | None:
@@ -157,13 +160,17 @@ class Frontend:
         camera = self._camera
         if camera is None or (camera.width, camera.height) == (features.image_width, features.image_height):
             return camera
-        if not self._warned_of_size:
-            self._warned_of_size = True
-            _logger.warning(
-                "the calibration is for %d×%d pixels and not used for an image of %d×%d",
-                camera.width, camera.height, features.image_width, features.image_height,
-            )  # fmt: skip
+        self._warn_once(
+            f"the calibration is for {camera.width}×{camera.height} pixels and not used for an image of "
+            f"{features.image_width}×{features.image_height}"
+        )
         return None
+
+    def _warn_once(self, text: str) -> None:
+        """Logs a line once until the calibration or the settings change."""
+        if text not in self._warnings_told:
+            self._warnings_told.add(text)
+            _logger.warning(text)
 
     def _breaks_sequence(self, features: Features, stamp_ns: int) -> bool:
         previous = self._previous

@@ -109,6 +109,13 @@ class FeatureTracker:
             sigma_px=None if features.sigma_px is None else features.sigma_px[order],
         )
 
+    def forget_calibration(self) -> None:
+        """Lets no velocity be computed from coordinates of two calibrations."""
+        self._seen, self._unseen = (
+            None if table is None else dataclasses.replace(table, xy_norm=np.full_like(table.xy_norm, np.nan))
+            for table in (self._seen, self._unseen)
+        )
+
     def _continued(self, num_features: int, matches: Matches | None) -> Rows:
         """For each feature the row of the seen track it continues, or -1."""
         source = np.full(num_features, -1, np.intp)

@@ -17,6 +17,7 @@ from aliked_ros.features import Matches, ModelType, TwoViewModel
 from aliked_ros.frontend.config import VerificationConfig
 
 _SEED = 0  # the same matches give the same inliers
+_MIN_ITERATIONS = 50  # PoseLib's own default is 1000, which leaves nothing to stop early
 
 
 def verify(matches: Matches, config: VerificationConfig, camera: Camera | None) -> Matches:
@@ -44,7 +45,11 @@ def verify(matches: Matches, config: VerificationConfig, camera: Camera | None) 
 def _estimate(
     matches: Matches, config: VerificationConfig, camera: Camera | None
 ) -> tuple[TwoViewModel | None, NDArray[np.bool_]]:
-    ransac: dict[str, Any] = {"max_iterations": config.max_iterations, "seed": _SEED}
+    ransac: dict[str, Any] = {
+        "min_iterations": min(_MIN_ITERATIONS, config.max_iterations),
+        "max_iterations": config.max_iterations,
+        "seed": _SEED,
+    }
     if config.geometry == "essential" and camera is not None:
         return _estimate_essential(matches, config, camera, ransac)
     reference, current = matches.xy_ref.astype(np.float64), matches.xy.astype(np.float64)

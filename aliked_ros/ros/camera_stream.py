@@ -138,8 +138,10 @@ class CameraStream:
         try:
             camera = camera_from_info(message)
         except AlikedError as error:
-            self._log.error(f"camera_info refused, the calibration stays as it was: {one_line(error)}")
+            self._monitor.calibration_refused(one_line(error))
+            self._log_refusal(f"camera_info refused, the calibration stays as it was: {one_line(error)}")
             return
+        self._monitor.calibration_accepted()
         self._log.info(f"calibrated: {camera.distortion_model}, fx {camera.fx:.1f}, fy {camera.fy:.1f}")
         self.before_next_image(lambda frontend: frontend.set_camera(camera))
 
@@ -162,7 +164,9 @@ class CameraStream:
     def _process(self, arrival: _Arrival) -> None:
         header = arrival.message.header
         convert = compressed_image_view if isinstance(arrival.message, CompressedImage) else image_view
+        started_at_s = time.monotonic()
         image = convert(arrival.message)
+        convert_ms = 1e3 * (time.monotonic() - started_at_s)
         result = self._frontend(image, ns_from_time(header.stamp))
         self._tell_epoch(result)
         found_at_s = time.monotonic()
@@ -170,7 +174,7 @@ class CameraStream:
         published_at_s = time.monotonic()
         latency_ms = 1e3 * (published_at_s - arrival.received_at_s)
         publish_ms = 1e3 * (published_at_s - found_at_s)
-        self._monitor.processed(LastImage.of(result, header.frame_id, latency_ms, publish_ms))
+        self._monitor.processed(LastImage.of(result, header.frame_id, convert_ms, latency_ms, publish_ms))
         self._debug_view.offer(image, result, header, latency_ms)
 
     def _tell_epoch(self, result: FrameResult) -> None:

@@ -120,7 +120,7 @@ class Collector(Node):  # type: ignore[misc]  # rclpy may not be installed where
         deadline_s = time.monotonic() + self._timeout_s
         while (message := self._poll(name)) is None:
             if self._status is not None and self._status.refused:
-                raise CollectorError("the tracker refused a frame; its log says why")
+                raise CollectorError("the tracker refused a frame; tracker.log beside the results says why")
             self._pause(deadline_s, f"no {name} of the frame came")
         return message
 

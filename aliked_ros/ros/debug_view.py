@@ -47,9 +47,14 @@ class DebugView:
         self._worker = Worker("debug view", self._mailbox, self._draw)
         self._worker.start()
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether someone subscribes."""
+        return bool(self._publisher.get_subscription_count() > 0)
+
     def offer(self, image: ImageArray, result: FrameResult, header: Header, latency_ms: float) -> None:
         """Shows an image and what was found in it, if someone is looking; returns at once."""
-        if self._publisher.get_subscription_count() > 0:
+        if self.is_watched:
             self._mailbox.put(_Picture(image, result, header, latency_ms))
 
     def close(self) -> None:

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 _T = TypeVar("_T")
+_logger = logging.getLogger(__name__)
 
 
 class Mailbox(Generic[_T]):
@@ -85,4 +87,8 @@ class Worker(Generic[_T]):
 
     def _run(self) -> None:
         while (item := self._mailbox.take()) is not None:
-            self._handle(item)
+            try:
+                self._handle(item)
+            except Exception:  # noqa: PERF203  an item takes milliseconds
+                # A thread that ends in silence would leave a node that takes images and does nothing.
+                _logger.exception("%s: an item could not be handled", self._thread.name)

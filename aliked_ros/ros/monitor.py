@@ -51,9 +51,12 @@ class LastImage:
     timings_ms: Mapping[str, float]
 
     @classmethod
-    def of(cls, result: FrameResult, frame_id: str, latency_ms: float, publish_ms: float) -> LastImage:
-        """From what the front-end made of it."""
-        ages = result.tracks.ages
+    def of(
+        cls, result: FrameResult, frame_id: str, convert_ms: float, latency_ms: float, publish_ms: float
+    ) -> LastImage:
+        """From what the front-end made of it; converting the message is part of preprocessing."""
+        ages, timings_ms = result.tracks.ages, dict(result.timings_ms)
+        timings_ms["preprocess"] += convert_ms
         return cls(
             frame_id=frame_id,
             epoch=result.epoch,
@@ -62,7 +65,7 @@ class LastImage:
             mean_track_age=float(ages.mean()) if len(ages) else 0.0,
             latency_ms=latency_ms,
             publish_ms=publish_ms,
-            timings_ms=result.timings_ms,
+            timings_ms=timings_ms,
         )
 
 
@@ -90,6 +93,8 @@ class Monitor:
         self._counts = Counts()
         self._last: LastImage | None = None
         self._last_refusal = ""
+        self._calibrations_refused = 0
+        self._calibration_error = ""
         self._latencies_ms: deque[float] = deque(maxlen=_WINDOW)
         self._interval_start = (clock(), self._counts)
         self._received_at_s: float | None = None
@@ -127,6 +132,29 @@ class Monitor:
             self._last = image
             self._latencies_ms.append(image.latency_ms)
             self._failed = False
+
+    def calibration_refused(self, reason: str) -> None:
+        """A camera_info could not be used."""
+        with self._lock:
+            self._calibrations_refused += 1
+            self._calibration_error = reason
+
+    def calibration_accepted(self) -> None:
+        """A camera_info is in use."""
+        with self._lock:
+            self._calibration_error = ""
+
+    @property
+    def calibrations_refused(self) -> int:
+        """How many different camera_info messages could not be used."""
+        with self._lock:
+            return self._calibrations_refused
+
+    @property
+    def calibration_error(self) -> str:
+        """Why the last camera_info could not be used; empty when it could, or none came."""
+        with self._lock:
+            return self._calibration_error
 
     @property
     def counts(self) -> Counts:

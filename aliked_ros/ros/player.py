@@ -150,11 +150,11 @@ class PlayerNode(Node):  # type: ignore[misc]  # rclpy may not be installed wher
     def _wait_for_company(self, stop: threading.Event) -> None:
         config = self._config
         wanted = config.wait_for_subscribers
-        self._wait(lambda: self._num_subscribers() >= wanted, f"{wanted} subscribers of the images", stop)
+        self._wait(lambda: self._num_subscribers() >= wanted, f"{wanted} subscriber(s) of the images", stop)
         if config.wait_for:
-            reliable = "reliable subscriber of the images (the tracker is one with process_every_frame:=true)"
+            reliable = "a reliable subscriber of the images (the tracker is one with process_every_frame:=true)"
             self._wait(self._has_reliable_subscriber, reliable, stop)
-            self._wait(lambda: self.count_publishers(config.wait_for) > 0, f"publisher of {config.wait_for}", stop)
+            self._wait(lambda: self.count_publishers(config.wait_for) > 0, f"a publisher of {config.wait_for}", stop)
             # That we know the others does not mean that they know us yet, and DDS does not tell.
             stop.wait(_SETTLE_S)
 
@@ -173,7 +173,8 @@ class PlayerNode(Node):  # type: ignore[misc]  # rclpy may not be installed wher
         while not condition() and not stop.wait(_POLL_S):
             if time.monotonic() > deadline_s:
                 raise PlaybackError(
-                    f"no {what} within {self._config.timeout:g} s; is the node running, and its topic the same?"
+                    f"waited {self._config.timeout:g} s in vain for {what}; "
+                    "does the other node run, and do the topics' names agree?"
                 )
 
     def _wait_for_features(self, stamp_ns: int, stop: threading.Event) -> None:

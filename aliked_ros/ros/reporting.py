@@ -68,7 +68,13 @@ class Reporter:
 
     def _diagnose(self, interval: Interval) -> DiagnosticStatus:
         level, text = self._verdict(interval)
-        values = {**self._counters(), **_rates(interval), **self._engine(), "last_refusal": self._monitor.last_refusal}
+        values = {
+            **self._counters(),
+            "calibrations_refused": str(self._monitor.calibrations_refused),
+            **_rates(interval),
+            **self._engine(),
+            "last_refusal": self._monitor.last_refusal,
+        }
         return DiagnosticStatus(
             level=level,
             name=f"{self._node.get_fully_qualified_name().lstrip('/')}: images",
@@ -88,11 +94,16 @@ class Reporter:
             return DiagnosticStatus.OK, "disabled by ~/enable"
         if interval.counts.refused:
             return DiagnosticStatus.WARN, f"{interval.counts.refused} images refused: {self._monitor.last_refusal}"
+        if self._monitor.calibration_error:
+            return DiagnosticStatus.WARN, f"camera_info refused: {self._monitor.calibration_error}"
         if silence_s is not None and silence_s > _SILENT_AFTER_S:
             return DiagnosticStatus.WARN, f"no image for {silence_s:.0f} s"
         if self._warnings:
             return DiagnosticStatus.WARN, self._warnings[0]
-        return DiagnosticStatus.OK, "waiting for images" if silence_s is None else "running"
+        if silence_s is None:
+            return DiagnosticStatus.OK, "waiting for images"
+        dropped, received = interval.counts.dropped, interval.counts.received
+        return DiagnosticStatus.OK, f"running, {dropped} of {received} images dropped" if dropped else "running"
 
     def _state(self) -> TrackerState:
         return self._monitor.status(device="", backend="", precision="", model="").state

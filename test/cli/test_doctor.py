@@ -141,12 +141,24 @@ class TestRos:
     )
     def test_transport(self, setting: str, profiles: str, state: State, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp")
+        monkeypatch.delenv("ROS_AUTOMATIC_DISCOVERY_RANGE", raising=False)
+        monkeypatch.delenv("ROS_LOCALHOST_ONLY", raising=False)
         monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", setting)
         monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", profiles)
         monkeypatch.delenv("FASTRTPS_DEFAULT_PROFILES_FILE", raising=False)
         finding = found(checks_ros.check_transport)["transport"]
         assert finding.state is state
         assert ("LARGE_DATA" in finding.remedy) == (state is State.WARNING)
+
+    @needs_ros
+    @pytest.mark.parametrize(
+        ("name", "value"), [("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST"), ("ROS_LOCALHOST_ONLY", "1")]
+    )
+    def test_localhost_overrides_the_transport(self, name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp")
+        monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
+        monkeypatch.setenv(name, value)
+        assert found(checks_ros.check_transport)["transport"].state is State.WARNING
 
     @needs_ros
     def test_transport_of_another_middleware_is_its_own_matter(self, monkeypatch: pytest.MonkeyPatch) -> None:

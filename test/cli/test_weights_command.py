@@ -114,8 +114,10 @@ def test_what_is_fetched_is_verified(
 
 
 def test_an_unknown_model_is_an_error(only: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["weights", "aliked-n64"]) == 1
-    assert "no weights are known for 'aliked-n64'" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as raised:
+        main(["weights", "aliked-n64"])
+    assert raised.value.code == 2
+    assert "unknown model 'aliked-n64'; known: aliked-t16" in capsys.readouterr().err
 
 
 def test_one_bad_model_does_not_hide_the_others(

@@ -10,7 +10,7 @@ import pytest
 from image_samples import make_textured_image
 
 from aliked_ros import Camera, Extractor, Frontend
-from aliked_ros.errors import CalibrationError, ImageError
+from aliked_ros.errors import ImageError
 from aliked_ros.frontend.config import TrackingConfig, VerificationConfig
 
 FRAME_NS = 100_000_000
@@ -121,13 +121,34 @@ def test_verification_marks_inliers(extractor: Extractor) -> None:
     np.testing.assert_allclose(scaled[:2, 2], [-4, -2], atol=0.5)
 
 
-def test_essential_geometry_without_calibration_says_so(extractor: Extractor) -> None:
+def test_essential_geometry_without_calibration_says_so_and_goes_on(
+    extractor: Extractor, caplog: pytest.LogCaptureFixture
+) -> None:
     frontend = Frontend(extractor, verification=VerificationConfig(geometry="essential"))
-    frontend(view(0), 0)
-    with pytest.raises(CalibrationError, match="camera_info"):
-        frontend(view(1), FRAME_NS)
+    with caplog.at_level(logging.WARNING):
+        results = [frontend(view(step), step * FRAME_NS) for step in range(3)]
+    assert results[2].matches is not None
+    assert results[2].matches.inliers is None
+    assert [record.message for record in caplog.records] == [
+        "matches are not verified: geometry essential needs the calibration of the camera"
+    ]
     frontend.set_camera(CAMERA)
-    assert frontend(view(1), FRAME_NS).matches is not None
+    verified = frontend(view(3), 3 * FRAME_NS).matches
+    assert verified is not None
+    assert verified.inliers is not None
+
+
+def test_no_velocity_across_two_calibrations(extractor: Extractor) -> None:
+    frontend = Frontend(extractor, camera=CAMERA)
+    frontend(view(0), 0)
+    frontend.set_camera(Camera(320, 240, 150, 150, 160, 120))
+    changed = frontend(view(1), FRAME_NS).tracks
+    assert changed.velocity is not None
+    assert np.isnan(changed.velocity).all()
+    after = frontend(view(2), 2 * FRAME_NS).tracks
+    assert after.velocity is not None
+    known = np.isfinite(after.velocity[:, 0])
+    np.testing.assert_allclose(np.median(after.velocity[known], axis=0), [-4 / 150 / 0.1, -2 / 150 / 0.1], atol=1e-2)
 
 
 def test_settings_change_without_losing_tracks(extractor: Extractor) -> None:

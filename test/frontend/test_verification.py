@@ -8,6 +8,7 @@ import pytest
 from aliked_ros.camera import TUM_CAMERAS, Camera
 from aliked_ros.errors import CalibrationError
 from aliked_ros.features import Matches, ModelType
+from aliked_ros.frontend import verification
 from aliked_ros.frontend.config import VerificationConfig
 from aliked_ros.frontend.verification import verify
 
@@ -123,3 +124,23 @@ def test_the_same_matches_give_the_same_inliers() -> None:
     assert second.model is not None
     np.testing.assert_array_equal(first.inliers, second.inliers)
     np.testing.assert_array_equal(first.model.matrix, second.model.matrix)
+
+
+def test_clean_matches_need_few_iterations(monkeypatch: pytest.MonkeyPatch) -> None:
+    matches, truth = two_views(TUM_CAMERAS["fr3"])
+    clean = Matches(
+        *(array[truth] for array in (matches.indices, matches.indices_ref, matches.xy, matches.xy_ref)),
+        matches.similarities[truth],
+        "test",
+    )
+    used: list[int] = []
+    estimate = verification.poselib.estimate_fundamental
+
+    def counted(*arguments: object) -> object:
+        matrix, info = estimate(*arguments)
+        used.append(info["iterations"])
+        return matrix, info
+
+    monkeypatch.setattr(verification.poselib, "estimate_fundamental", counted)
+    assert verify(clean, VerificationConfig(geometry="fundamental"), None).inliers is not None
+    assert used[0] < 1000

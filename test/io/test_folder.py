@@ -65,7 +65,7 @@ def test_names_that_are_unix_nanoseconds_are_stamps(tmp_path: Path) -> None:
 def test_other_names_count_at_the_frame_rate(tmp_path: Path, names: list[str]) -> None:
     write_images(tmp_path, names)
     frames = list(FolderSource(tmp_path, frame_rate_hz=3.0))
-    assert [frame.stamp_ns for frame in frames] == [0, 333333333, 666666667]
+    assert [frame.stamp_ns for frame in frames] == [1_000_000_000, 1_333_333_333, 1_666_666_667]
     assert [frame.image[0, 0, 0] for frame in frames] == [0, 1, 2]
 
 

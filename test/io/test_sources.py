@@ -31,7 +31,7 @@ def test_a_folder_of_images(folder: Path) -> None:
     with open_source(str(folder), frame_rate_hz=2.0, start_s=0.5, duration_s=1.0, camera=TUM_CAMERAS["fr1"]) as source:
         assert isinstance(source, FolderSource)
         assert source.camera is TUM_CAMERAS["fr1"]
-        assert [frame.stamp_ns for frame in source] == [500_000_000, 1_000_000_000]
+        assert [frame.stamp_ns for frame in source] == [1_500_000_000, 2_000_000_000]
 
 
 def test_a_folder_with_a_list_is_a_tum_directory(folder: Path) -> None:

@@ -206,7 +206,7 @@ def running_tracker(context: Any, directory: Path, **parameters: Any) -> Iterato
     station = Station(context)
     try:
         bench = TrackerBench(station, directory / "tracker.log", parameters.get("image_transport") == "compressed")
-        arguments = parameter_arguments(**{"model": "aliked-t16", "device": "cpu", **parameters})
+        arguments = parameter_arguments(**{"model": "aliked-t16", "device": "cpu", "precision": "fp32", **parameters})
         with NodeProcess("aliked_ros.ros.tracker", arguments, bench.log):
             bench.wait_until_ready()
             yield bench

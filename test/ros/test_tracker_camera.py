@@ -56,7 +56,7 @@ def info(**changes: Any) -> CameraInfo:
 
 
 def test_compressed_images_are_tracked(tracker: TrackerBench, textured_image: np.ndarray) -> None:
-    extractor = Extractor.from_pretrained("aliked-t16", device="cpu", max_keypoints=200)
+    extractor = Extractor.from_pretrained("aliked-t16", device="cpu", precision="fp32", max_keypoints=200)
     lossless = features_from_message(track(tracker, textured_image)).features
     np.testing.assert_array_equal(lossless.keypoints_xy, extractor(textured_image).keypoints_xy)
     _, jpeg = cv2.imencode(".jpg", textured_image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
@@ -66,7 +66,9 @@ def test_compressed_images_are_tracked(tracker: TrackerBench, textured_image: np
 
 
 def test_int8_descriptors_are_as_exact_as_they_say(tracker: TrackerBench, textured_image: np.ndarray) -> None:
-    exact = Extractor.from_pretrained("aliked-t16", device="cpu", max_keypoints=200)(textured_image).descriptors
+    exact = Extractor.from_pretrained("aliked-t16", device="cpu", precision="fp32", max_keypoints=200)(
+        textured_image
+    ).descriptors
     message = track(tracker, textured_image)
     assert message.descriptor_dtype == message.DESCRIPTOR_INT8
     assert len(message.descriptors) == message.num_features * message.descriptor_dim

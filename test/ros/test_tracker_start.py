@@ -58,11 +58,7 @@ def test_a_hostile_weights_file_is_not_run(tmp_path: Path) -> None:
 
 def test_a_corrupt_weights_file_is_refused(tmp_path: Path) -> None:
     content = weights.obtain("aliked-t16").read_bytes()
-    for name, damaged in (
-        ("cut", content[:-1]),
-        ("flipped", content[:5000] + b"\x00" + content[5001:]),
-        ("empty", b""),
-    ):
+    for name, damaged in (("cut", content[:-1]), ("empty", b"")):
         file = tmp_path / f"{name}.pth"
         file.write_bytes(damaged)
         assert f"{file}: SHA-256 " in refusal(*parameter_arguments(model="aliked-t16", weights=file))

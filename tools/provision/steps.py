@@ -18,7 +18,7 @@ from tools.provision.shell import render, write_if_changed
 from tools.provision.stamps import Stamp, digest
 
 _COLCON = "import sys; from colcon_core.command import main; sys.exit(main())"
-_NODES = ("demo_pair", "demo_seq", "player", "tracker")
+_NODES = ("aliked-ros", "demo_pair", "demo_seq", "player", "tracker")
 _GENERATED = ("*.so", "*.pyc", "*.o")
 
 

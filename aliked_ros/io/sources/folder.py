@@ -13,7 +13,7 @@ from aliked_ros.camera import Camera
 from aliked_ros.errors import ConfigError, SourceError
 from aliked_ros.io.images import IMAGE_SUFFIXES
 from aliked_ros.io.sources.listed import ListedFrame, ListedSource, camera_beside, in_window
-from aliked_ros.io.sources.window import NS_PER_S, TimeWindow, stamp_ns_of
+from aliked_ros.io.sources.window import FIRST_STAMP_NS, NS_PER_S, TimeWindow, stamp_ns_of
 
 DEFAULT_FRAME_RATE_HZ = 30.0
 
@@ -87,7 +87,7 @@ def stamps_of_names(paths: Sequence[Path]) -> list[int] | None:
 
 
 def stamps_at_rate(count: int, frame_rate_hz: float) -> list[int]:
-    """Nanoseconds of so many frames from 0 on, each rounded by itself so that errors do not add up."""
+    """Nanoseconds of so many frames from one second on, each rounded by itself so that errors do not add up."""
     if not (math.isfinite(frame_rate_hz) and frame_rate_hz > 0):
         raise ConfigError(f"frame_rate_hz must be more than 0, got {frame_rate_hz}")
-    return [round(index * NS_PER_S / frame_rate_hz) for index in range(count)]
+    return [FIRST_STAMP_NS + round(index * NS_PER_S / frame_rate_hz) for index in range(count)]

@@ -15,7 +15,7 @@ import numpy as np
 from aliked_ros.camera import Camera
 from aliked_ros.errors import SourceError
 from aliked_ros.io.frames import Frame, FrameSource
-from aliked_ros.io.sources.window import NS_PER_S, TimeWindow
+from aliked_ros.io.sources.window import FIRST_STAMP_NS, NS_PER_S, TimeWindow
 
 VIDEO_SUFFIXES = (
     ".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ogv", ".wmv", ".flv", ".ts", ".gif",
@@ -29,7 +29,7 @@ _logger = logging.getLogger(__name__)
 
 
 class VideoSource(FrameSource):
-    """The frames of a video file; stamps count from 0 and are the container's, so a varying rate is kept.
+    """The frames of a video file; stamps count from one second and are the container's, so a varying rate is kept.
 
     Raises:
         SourceError: the file is missing, is no video, or its index is cut off; and while reading, when fewer
@@ -99,7 +99,7 @@ class VideoSource(FrameSource):
         if not done:
             raise SourceError(f"{self.name}: frame {number} cannot be decoded; copy or convert the video again")
         rgb = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB)
-        return Frame(stamp_ns, np.asarray(rgb, np.uint8))
+        return Frame(FIRST_STAMP_NS + stamp_ns, np.asarray(rgb, np.uint8))
 
     def _check_complete(self, read: int) -> None:
         missing = 0 if self._promised is None else self._promised - read

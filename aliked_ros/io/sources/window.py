@@ -11,6 +11,8 @@ from decimal import Decimal, InvalidOperation
 from aliked_ros.errors import ConfigError, SourceError
 
 NS_PER_S = 1_000_000_000
+# Of sequences without times of their own: ROS takes a stamp of 0 for no time at all.
+FIRST_STAMP_NS = NS_PER_S
 
 
 @dataclass(frozen=True)
