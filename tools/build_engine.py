@@ -111,13 +111,17 @@ def _run(arguments: list[str]) -> None:
         raise BuildError(f"{shlex.join(arguments)} failed:\n{done.stderr}")
 
 
+def engine_sources() -> list[Path]:
+    """Every file that the library is made of, absolute."""
+    return sorted(path for path in SOURCES.rglob("*") if path.is_file())
+
+
 def _digest(command: list[str], variants: dict[str, tuple[str, ...]]) -> str:
     """SHA-256 of everything that the library is made of."""
     version = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False).stdout
     content = hashlib.sha256(repr((command, version, _FLAGS, _KERNEL_FLAGS, variants)).encode())
-    for source in sorted(SOURCES.rglob("*")):
-        if source.is_file():
-            content.update(source.relative_to(SOURCES).as_posix().encode() + b"\0" + source.read_bytes())
+    for source in engine_sources():
+        content.update(source.relative_to(SOURCES).as_posix().encode() + b"\0" + source.read_bytes())
     return content.hexdigest()
 
 

@@ -34,7 +34,7 @@ from setuptools import Distribution, Extension  # type: ignore[import-untyped]
 from setuptools.command.build_ext import build_ext  # type: ignore[import-untyped]
 
 from tools.build_engine import LIBRARY as ENGINE_LIBRARY
-from tools.build_engine import BuildError, build_cpu_engine
+from tools.build_engine import BuildError, build_cpu_engine, engine_sources
 
 ROOT = Path(__file__).resolve().parents[1]
 OPS = ROOT / "custom_ops"
@@ -53,7 +53,7 @@ def ops_extension() -> Extension:
     return Extension(
         EXTENSION,
         sources=[str(path.relative_to(ROOT)) for path in sources(with_cuda=True)],
-        depends=[str(path.relative_to(ROOT)) for path in headers()],
+        depends=[str(path.relative_to(ROOT)) for path in (*headers(), *engine_sources())],
         optional=True,
     )
 
@@ -106,7 +106,8 @@ class BuildOps(build_ext):  # type: ignore[misc]  # setuptools has no types
         """Put what was built into the source tree, for editable installs."""
         super().copy_extensions_to_source()
         if self._built_engine.is_file():
-            _install(self._built_engine, OPS / "aliked_ops" / ENGINE_LIBRARY)
+            package = Path(self.get_finalized_command("build_py").get_package_dir("aliked_ops"))
+            _install(self._built_engine, package / ENGINE_LIBRARY)
 
     def get_outputs(self) -> list[str]:
         """Return the files that were built, of which there are none where compilation was not possible."""

@@ -51,6 +51,19 @@ def unavailable() -> Path:
     raise build_ops.OpsBuildError("no compiler here")
 
 
+def no_engine() -> Path:
+    raise build_ops.BuildError("no compiler for the engine")
+
+
+@pytest.fixture(autouse=True)
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that stands for the CPU engine's library."""
+    path = tmp_path / "engine"
+    path.write_bytes(b"engine")
+    monkeypatch.setattr(build_ops, "obtain_engine", lambda: path)
+    return path
+
+
 def test_the_extension_names_every_source() -> None:
     extension = build_ops.ops_extension()
     named = {ROOT / path for path in (*extension.sources, *extension.depends)}
@@ -68,7 +81,9 @@ def test_build_puts_the_library_into_the_build_folder(
     build.run()
     target = tmp_path / "lib" / "aliked_ops" / LIBRARY_NAME
     assert target.read_bytes() == b"compiled"
-    assert build.get_outputs() == [str(target)]
+    engine = tmp_path / "lib" / "aliked_ops" / build_ops.ENGINE_LIBRARY
+    assert engine.read_bytes() == b"engine"
+    assert build.get_outputs() == [str(target), str(engine)]
     assert not list((tmp_path / "source").rglob("*.so"))
 
 
@@ -80,6 +95,7 @@ def test_build_in_place_puts_the_library_beside_the_package(
     build.run()
     target = tmp_path / "source" / "aliked_ops" / LIBRARY_NAME
     assert target.read_bytes() == b"compiled"
+    assert target.with_name(build_ops.ENGINE_LIBRARY).read_bytes() == b"engine"
     assert build.get_output_mapping() == {str(tmp_path / "lib" / "aliked_ops" / LIBRARY_NAME): str(target)}
 
 
@@ -89,11 +105,13 @@ def test_what_cannot_be_compiled_is_one_line_and_no_failure(
 ) -> None:
     monkeypatch.delenv("ALIKED_OPS_REQUIRED", raising=False)
     monkeypatch.setattr(build_ops, "obtain_library", unavailable)
+    monkeypatch.setattr(build_ops, "obtain_engine", no_engine)
     build = command(tmp_path, inplace=inplace)
     with caplog.at_level(logging.WARNING):
         build.run()
     assert [record.getMessage() for record in caplog.records] == [
-        "no compiler here; the slower pure-torch operators will be used"
+        "no compiler for the engine; the readable network will run in place of the CPU engine",
+        "no compiler here; the slower pure-torch operators will be used",
     ]
     assert build.get_outputs() == []
     assert build.get_output_mapping() == {}
@@ -104,6 +122,16 @@ def test_what_cannot_be_compiled_fails_where_it_is_required(tmp_path: Path, monk
     monkeypatch.setenv("ALIKED_OPS_REQUIRED", "1")
     monkeypatch.setattr(build_ops, "obtain_library", unavailable)
     with pytest.raises(build_ops.OpsBuildError, match="no compiler here"):
+        command(tmp_path).run()
+
+
+def test_an_engine_that_cannot_be_compiled_fails_where_it_is_required(
+    tmp_path: Path, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALIKED_OPS_REQUIRED", "1")
+    monkeypatch.setattr(build_ops, "obtain_library", lambda: library)
+    monkeypatch.setattr(build_ops, "obtain_engine", no_engine)
+    with pytest.raises(build_ops.BuildError, match="for the engine"):
         command(tmp_path).run()
 
 
@@ -122,7 +150,7 @@ def test_without_torch_it_says_so(tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')\n")
     environ = os.environ | {"PYTHONPATH": str(tmp_path), "ALIKED_OPS_REQUIRED": ""}
     done = subprocess.run(
-        [sys.executable, ROOT / "tools" / "build_ops.py"], capture_output=True, text=True, check=False, env=environ
+        [sys.executable, "-m", "tools.build_ops"], capture_output=True, text=True, check=False, env=environ, cwd=ROOT
     )
     assert done.returncode == 1
     assert done.stderr.startswith(f"torch is not installed in {sys.prefix}: custom_ops cannot be compiled (No module")
