@@ -69,6 +69,7 @@ class CameraStream:
         self._after_image = after_image
         self._log = node.get_logger()
         self._log_refusal = ThrottledLog(self._log.error)
+        self._log_calibration = ThrottledLog(self._log.error)  # the executor's; the others are the worker's
         self._log_failure = ThrottledLog(self._log.error)
         self._failures_told: set[str] = set()
         self._subscriptions: list[Any] = []
@@ -139,7 +140,7 @@ class CameraStream:
             camera = camera_from_info(message)
         except AlikedError as error:
             self._monitor.calibration_refused(one_line(error))
-            self._log_refusal(f"camera_info refused, the calibration stays as it was: {one_line(error)}")
+            self._log_calibration(f"camera_info refused, the calibration stays as it was: {one_line(error)}")
             return
         self._monitor.calibration_accepted()
         self._log.info(f"calibrated: {camera.distortion_model}, fx {camera.fx:.1f}, fy {camera.fy:.1f}")
