@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,25 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def wait_for(log: Path, text: str) -> None:
     while text not in log.read_text():
-        pass
+        time.sleep(0.01)
+
+
+def watch(module: str, log: Path) -> None:
+    with NodeProcess(module, [], log) as process:
+        while True:
+            process.require_running()
+            time.sleep(0.01)
+
+
+def end(module: str, log: Path) -> None:
+    with NodeProcess(module, [], log):
+        wait_for(log, "ready")
+
+
+def fail(process: NodeProcess, log: Path) -> None:
+    with process:
+        wait_for(log, "ready")
+        raise ZeroDivisionError
 
 
 def test_a_good_process_ends_when_it_is_told_to(tmp_path: Path) -> None:
@@ -41,25 +60,19 @@ def test_a_good_process_ends_when_it_is_told_to(tmp_path: Path) -> None:
 
 
 def test_an_early_end_is_told_with_the_last_words(tmp_path: Path) -> None:
-    log = tmp_path / "log"
     with pytest.raises(ChildError, match=r"ends ended with exit code 1: first \| the last word"):
-        with NodeProcess("ends", [], log) as process:
-            while True:
-                process.require_running()
+        watch("ends", tmp_path / "log")
 
 
 def test_a_bad_end_is_told(tmp_path: Path) -> None:
-    log = tmp_path / "log"
     with pytest.raises(ChildError, match="ends_badly ended with exit code 3: ready"):
-        with NodeProcess("ends_badly", [], log):
-            wait_for(log, "ready")
+        end("ends_badly", tmp_path / "log")
 
 
 def test_a_failure_ends_the_process_by_force(tmp_path: Path) -> None:
     log = tmp_path / "log"
+    process = NodeProcess("good", [], log)
     with pytest.raises(ZeroDivisionError):
-        with NodeProcess("good", [], log) as process:
-            wait_for(log, "ready")
-            raise ZeroDivisionError
+        fail(process, log)
     with pytest.raises(ChildError, match="exit code -9"):
         process.require_running()
