@@ -6,7 +6,7 @@ PYTHON ?= python3
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format clean
+.PHONY: help setup demo bench test lint format clean
 
 help: ## print what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -17,6 +17,13 @@ setup: ## environment, ROS 2, torch, compiled ops, messages, weights; makes .ven
 
 demo: setup ## replay a sequence through the tracker over DDS into out/; SEQUENCE=DIR takes yours, else a simulated one
 	@. ./env.sh && python -m aliked_ros.ros.demo $(if $(SEQUENCE),"$(SEQUENCE)")
+
+bench: setup ## time this project beside its peers into out/bench.json and out/bench.png; BENCH="--rounds 5" passes options
+	@. ./env.sh && pip="python -m pip install --quiet --no-input --disable-pip-version-check" && \
+	{ $$pip -c .venv/.setup/constraints.txt -r requirements/bench.txt && \
+	  $$pip --no-deps -r requirements/bench_no_deps.txt || \
+	  echo "not every peer could be installed; the table names those that are absent"; } && \
+	python -m aliked_ros.cli.main bench --json out/bench.json --plot out/bench.png $(BENCH)
 
 test: lint ## lint, types and every test, with the coverage of the nodes' processes
 	@. ./env.sh && tools/run_tests.sh

@@ -51,7 +51,11 @@ setup(
     ext_modules=[ops_extension()],
     cmdclass={"build_ext": BuildOps},
     install_requires=["torch>=2.4", *read_requirements("run")],
-    extras_require={"sim": read_requirements("sim"), "test": read_requirements("test")},
+    extras_require={
+        "sim": read_requirements("sim"),
+        "bench": read_requirements("bench"),
+        "test": read_requirements("test"),
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),

@@ -21,8 +21,9 @@ ALLOWED = {
     "slam": CORE,
     "io": CORE,
     "sim": CORE | {"io"},
+    "bench": CORE | {"network", "engine", "frontend", "io", "sim"},
     "ros": CORE | {"network", "engine", "frontend", "slam", "io", "sim"},
-    "cli": CORE | {"network", "engine", "frontend", "slam", "io", "sim"},
+    "cli": CORE | {"network", "engine", "frontend", "slam", "io", "sim", "bench"},
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
 

@@ -13,10 +13,10 @@ import sys
 from collections.abc import Sequence
 
 import aliked_ros
-from aliked_ros.cli import bag, doctor, pair, seq, sim, weights
+from aliked_ros.cli import bag, bench, doctor, pair, seq, sim, weights
 from aliked_ros.cli.entry import add_verbosity, run_command
 
-COMMANDS = (pair, seq, weights, bag, sim, doctor)
+COMMANDS = (pair, seq, weights, bag, sim, bench, doctor)
 
 
 def build_parser() -> argparse.ArgumentParser:
