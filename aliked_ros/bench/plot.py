@@ -65,7 +65,7 @@ def _draw_frames(axes: Any, rows: Sequence[Measured]) -> None:
             fontsize=9,
         )
     axes.set_xscale("log")
-    axes.set_xlim(left=1, right=4 * max(row.time_ms.quartile_high for row in ordered))
+    axes.set_xlim(left=1, right=8 * max(row.time_ms.quartile_high for row in ordered))
     axes.set_xlabel("ms per frame, median and quartiles (logarithmic)")
     first = rows[0]
     axes.set_title(f"Whole frames, {first.width}×{first.height}, at most {first.max_keypoints} keypoints")
