@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import poselib
 from numpy.typing import NDArray
 
 from aliked_ros.camera import Camera
 from aliked_ros.engine.base import Image
 from aliked_ros.errors import ConfigError, SourceError
 from aliked_ros.features import Features, Matches
+from aliked_ros.frontend import verification
 from aliked_ros.frontend.matching import mutual_nearest_neighbours
 from aliked_ros.io.frames import Frame, Pose
 
@@ -120,16 +120,8 @@ def estimate_relative_pose(
     """
     if len(matches) < _MIN_MATCHES:
         return None
-    focal = 0.5 * (camera.fx + camera.fy)
-    reference, current = (camera.normalise(xy).astype(np.float64) * focal for xy in (matches.xy_ref, matches.xy))
-    pinhole = {
-        "model": "SIMPLE_PINHOLE",
-        "width": camera.width,
-        "height": camera.height,
-        "params": [focal, 0.0, 0.0],
-    }
     ransac = {"max_epipolar_error": max_error_px, "seed": _SEED}
-    pose, info = poselib.estimate_relative_pose(reference, current, pinhole, pinhole, ransac, _REFINEMENT)
+    pose, info = verification.estimate_relative_pose(matches, camera, ransac, _REFINEMENT)
     translation = np.asarray(pose.t, np.float64)
     length = float(np.linalg.norm(translation))
     if info["num_inliers"] < _MIN_MATCHES or not np.isfinite(length) or length == 0.0:

@@ -64,20 +64,26 @@ def _estimate(
     return _model(kind, matrix), _inliers(info)
 
 
+def estimate_relative_pose(
+    matches: Matches, camera: Camera, ransac: dict[str, Any], refinement: dict[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+    """PoseLib's pose of the image's camera from the reference's, and what its estimator tells.
+
+    The points are undistorted and scaled to one focal length, so that the options' errors are in pixels.
+    """
+    focal = 0.5 * (camera.fx + camera.fy)
+    reference, current = (camera.normalise(xy).astype(np.float64) * focal for xy in (matches.xy_ref, matches.xy))
+    pinhole = {"model": "SIMPLE_PINHOLE", "width": camera.width, "height": camera.height, "params": [focal, 0.0, 0.0]}
+    pose, info = poselib.estimate_relative_pose(reference, current, pinhole, pinhole, ransac, refinement)
+    return pose, info
+
+
 def _estimate_essential(
     matches: Matches, config: VerificationConfig, camera: Camera, ransac: dict[str, Any]
 ) -> tuple[TwoViewModel | None, NDArray[np.bool_]]:
-    """The essential matrix of undistorted points, scaled to a focal length so that the error is in pixels."""
-    focal = 0.5 * (camera.fx + camera.fy)
-    reference, current = (camera.normalise(xy).astype(np.float64) * focal for xy in (matches.xy_ref, matches.xy))
-    pinhole = {
-        "model": "SIMPLE_PINHOLE",
-        "width": camera.width,
-        "height": camera.height,
-        "params": [focal, 0.0, 0.0],
-    }
+    """The essential matrix of undistorted points."""
     ransac["max_epipolar_error"] = config.max_error_px
-    pose, info = poselib.estimate_relative_pose(reference, current, pinhole, pinhole, ransac, {})
+    pose, info = estimate_relative_pose(matches, camera, ransac, {})
     tx, ty, tz = pose.t
     cross = np.array([[0.0, -tz, ty], [tz, 0.0, -tx], [-ty, tx, 0.0]])
     return _model(ModelType.ESSENTIAL, cross @ pose.R), _inliers(info)

@@ -71,7 +71,7 @@ def auc_of(desk_sequence: list[Frame]) -> AucOf:
 
 
 @pytest.mark.golden
-@pytest.mark.parametrize("model", ["aliked-t16", "aliked-n16"])  # the others differ in weights; a model takes a minute
+@pytest.mark.parametrize("model", MODEL_NAMES)
 def test_relative_poses_of_float32_are_those_of_the_readable_network(model: str, auc_of: AucOf) -> None:
     readable = auc_of(model, "reference", "fp32")
     assert readable[0] > 35  # a network that finds nothing would agree, too
