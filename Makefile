@@ -6,7 +6,7 @@ PYTHON ?= python3
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench test lint format clean
+.PHONY: help setup demo bench latency test lint format clean
 
 help: ## print what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -24,6 +24,9 @@ bench: setup ## time this project beside its peers into out/bench.json and out/b
 	  $$pip --no-deps -r requirements/bench_no_deps.txt || \
 	  echo "not every peer could be installed; the table names those that are absent"; } && \
 	python -m aliked_ros.cli.main bench --json out/bench.json --plot out/bench.png $(BENCH)
+
+latency: setup ## what the node adds to its network, beside a bare relay, into out/latency.json; LATENCY="--rounds 500" passes options
+	@. ./env.sh && python -m aliked_ros.ros.latency $(LATENCY)
 
 test: lint ## lint, types and every test, with the coverage of the nodes' processes
 	@. ./env.sh && tools/run_tests.sh

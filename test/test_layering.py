@@ -22,7 +22,7 @@ ALLOWED = {
     "io": CORE,
     "sim": CORE | {"io"},
     "bench": CORE | {"network", "engine", "frontend", "io", "sim"},
-    "ros": CORE | {"network", "engine", "frontend", "slam", "io", "sim"},
+    "ros": CORE | {"network", "engine", "frontend", "slam", "io", "sim", "bench"},
     "cli": CORE | {"network", "engine", "frontend", "slam", "io", "sim", "bench"},
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)

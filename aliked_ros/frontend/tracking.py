@@ -28,7 +28,6 @@ class _TrackTable:
     xy: Float32Array  # (T, 2) pixels
     xy_norm: Float32Array  # (T, 2) on the z = 1 plane, NaN without a calibration
     keyframe_xy: Float32Array  # (T, 2) pixels at the last keyframe hint, NaN for younger tracks
-    descriptors: Float32Array  # (T, D)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -41,7 +40,7 @@ class _TrackTable:
         return _TrackTable(*(np.concatenate(pair) for pair in pairs))
 
 
-def _empty_table(dim: int) -> _TrackTable:
+def _empty_table() -> _TrackTable:
     return _TrackTable(
         ids=np.empty(0, np.int64),
         ages=np.empty(0, np.uint32),
@@ -50,7 +49,6 @@ def _empty_table(dim: int) -> _TrackTable:
         xy=np.empty((0, 2), np.float32),
         xy_norm=np.empty((0, 2), np.float32),
         keyframe_xy=np.empty((0, 2), np.float32),
-        descriptors=np.empty((0, dim), np.float32),
     )
 
 
@@ -65,8 +63,11 @@ class FeatureTracker:
     def __init__(self, config: TrackingConfig) -> None:
         self.config = config
         self._next_id = 0
-        self._seen: _TrackTable | None = None  # observed in the previous frame, in the order of its features
-        self._unseen: _TrackTable | None = None
+        # Tracks that the previous frame observed, in the order of its features, and those that may be resumed. Their
+        # descriptors lie beside them: they are most of the memory, and few are looked at.
+        self._seen, self._unseen = _empty_table(), _empty_table()
+        self._seen_descriptors: Float32Array = np.empty((0, 0), np.float32)  # (T, D)
+        self._unseen_descriptors: Float32Array = np.empty((0, 0), np.float32)
         self._keyframe_size = 0
 
     def update(
@@ -80,12 +81,11 @@ class FeatureTracker:
             stamp_ns: of the frame.
             xy_norm: the features' undistorted coordinates (N, 2), where the camera is calibrated.
         """
-        dim = features.descriptors.shape[1]
-        seen = _empty_table(dim) if self._seen is None else self._seen
-        unseen = _empty_table(dim) if self._unseen is None else self._unseen
-        alive = seen.joined(unseen)
+        alive = self._seen.joined(self._unseen)
+        if len(alive) == 0:
+            self._seen_descriptors = self._unseen_descriptors = np.empty((0, features.descriptors.shape[1]), np.float32)
         source = self._continued(len(features), matches)
-        self._resume(source, features, alive, len(seen))
+        self._resume(source, features)
         current = self._observe(features, source, alive, stamp_ns, xy_norm)
         velocity = None if xy_norm is None else _velocity(current, source, alive)
         lost_ids = self._retire(alive, source)
@@ -93,7 +93,7 @@ class FeatureTracker:
         if is_keyframe:
             current = dataclasses.replace(current, keyframe_xy=current.xy)
             self._keyframe_size = len(current)
-        self._seen = current
+        self._seen, self._seen_descriptors = current, features.descriptors
         order = np.argsort(current.ages, kind="stable")[::-1]
         return Tracks(
             ids=current.ids[order],
@@ -112,7 +112,7 @@ class FeatureTracker:
     def forget_calibration(self) -> None:
         """Lets no velocity be computed from coordinates of two calibrations."""
         self._seen, self._unseen = (
-            None if table is None else dataclasses.replace(table, xy_norm=np.full_like(table.xy_norm, np.nan))
+            dataclasses.replace(table, xy_norm=np.full_like(table.xy_norm, np.nan))
             for table in (self._seen, self._unseen)
         )
 
@@ -124,21 +124,20 @@ class FeatureTracker:
             source[matches.indices[kept]] = matches.indices_ref[kept]
         return source
 
-    def _resume(self, source: Rows, features: Features, alive: _TrackTable, num_seen: int) -> None:
-        """Lets features without a track continue one that is unseen, by descriptor and distance."""
-        free = np.flatnonzero(source < 0)
-        candidates = np.setdiff1d(np.arange(len(alive)), source)
-        # A track that the previous frame saw had its chance in the match, unless that match was an outlier.
-        candidates = candidates[candidates >= num_seen]
-        if self.config.max_gap == 0 or len(free) == 0 or len(candidates) == 0:
+    def _resume(self, source: Rows, features: Features) -> None:
+        """Lets features without a track continue one that is unseen, by descriptor and distance.
+
+        A track that the previous frame saw is no candidate: it had its chance in the match.
+        """
+        free, unseen = np.flatnonzero(source < 0), self._unseen
+        if self.config.max_gap == 0 or len(free) == 0 or len(unseen) == 0:
             return
-        rows, columns, _ = mutual_pairs(
-            features.descriptors[free], alive.descriptors[candidates], self.config.gap_min_similarity
+        rows, candidates, _ = mutual_pairs(
+            features.descriptors[free], self._unseen_descriptors, self.config.gap_min_similarity
         )
-        moved = np.linalg.norm(features.keypoints_xy[free[rows]] - alive.xy[candidates[columns]], axis=1)
-        frames = alive.gaps[candidates[columns]] + 1
-        near = moved <= self.config.gap_max_distance_px * frames
-        source[free[rows[near]]] = candidates[columns[near]]
+        moved = np.linalg.norm(features.keypoints_xy[free[rows]] - unseen.xy[candidates], axis=1)
+        near = moved <= self.config.gap_max_distance_px * (unseen.gaps[candidates] + 1)
+        source[free[rows[near]]] = len(self._seen) + candidates[near]
 
     def _observe(
         self,
@@ -168,18 +167,20 @@ class FeatureTracker:
             xy=features.keypoints_xy,
             xy_norm=np.full((count, 2), np.nan, np.float32) if xy_norm is None else xy_norm,
             keyframe_xy=keyframe_xy,
-            descriptors=features.descriptors,
         )
 
     def _retire(self, alive: _TrackTable, source: Rows) -> NDArray[np.int64]:
         """Remembers the tracks that were not observed and returns the ids of those given up."""
         missing = np.ones(len(alive), np.bool_)
         missing[source[source >= 0]] = False
-        unseen = alive.take(missing)
-        unseen = dataclasses.replace(unseen, gaps=unseen.gaps + np.uint32(1))
-        lost = unseen.gaps > self.config.max_gap
-        self._unseen = unseen.take(~lost)
-        return unseen.ids[lost]
+        lost = missing & (alive.gaps >= self.config.max_gap)
+        kept, num_seen = np.flatnonzero(missing & ~lost), len(self._seen)
+        before, after = kept[kept < num_seen], kept[kept >= num_seen] - num_seen
+        descriptors = self._seen_descriptors[before], self._unseen_descriptors[after]
+        self._unseen_descriptors = np.concatenate(descriptors)
+        unseen = alive.take(kept)
+        self._unseen = dataclasses.replace(unseen, gaps=unseen.gaps + np.uint32(1))
+        return alive.ids[lost]
 
     def _judge_keyframe(self, current: _TrackTable) -> tuple[float, bool]:
         """The median parallax since the last keyframe hint, NaN without a common track, and whether to hint now."""

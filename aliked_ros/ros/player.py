@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,7 @@ class PlayerNode(Node):  # type: ignore[misc]  # rclpy may not be installed wher
         self._wait_for_company(stop)
         while True:
             schedule = Schedule(self._config.rate)
-            with ReadAhead(self._source) as frames:
+            with self._frames() as frames:
                 for frame in frames:
                     schedule.wait(frame.stamp_ns, stop)
                     if stop.is_set():
@@ -122,6 +123,10 @@ class PlayerNode(Node):  # type: ignore[misc]  # rclpy may not be installed wher
         """Gives back the source and leaves the graph."""
         self._source.close()
         self.destroy_node()
+
+    def _frames(self) -> AbstractContextManager[Iterable[Frame]]:
+        """The source's frames; in lock step none is decoded while the tracker works on the one before."""
+        return ReadAhead(self._source) if self._config.rate > 0 else nullcontext(self._source)
 
     def _publisher(self, kind: Any, topic: str) -> Any:
         return self.create_publisher(kind, topic, qos.replayed(), qos_overriding_options=qos.overridable())
