@@ -13,8 +13,8 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from aliked_ros.errors import SourceError  # noqa: E402
-from aliked_ros.ros.latency import Round, as_table, report  # noqa: E402
+from aliked_ros.errors import SourceError
+from aliked_ros.ros.latency import Round, as_table, report
 
 
 def test_the_report_takes_extraction_off_each_image_and_compares_medians() -> None:
@@ -36,7 +36,7 @@ def test_real_processes_are_measured(tmp_path: Path) -> None:
     output = tmp_path / "latency.json"
     command = [sys.executable, "-m", "aliked_ros.ros.latency", "--rounds", "3", "--pause", "0", "--json", str(output)]
     command += ["-p", "model:=aliked-t16"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     content = json.loads(output.read_text())
     assert len(content["rounds"]) == 3
