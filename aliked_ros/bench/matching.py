@@ -28,7 +28,7 @@ def compare(rounds: int, threads: int) -> dict[str, Samples]:
     a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
 
     def ours(_: Any) -> int:
-        return [len(mutual_pairs(a, b, -1.0)[0]) for _ in range(_CALLS)][-1]
+        return [len(mutual_pairs(a, b, -1.0, threads)[0]) for _ in range(_CALLS)][-1]
 
     def by_numpy(_: Any) -> int:
         counts = []

@@ -149,7 +149,7 @@ class Frontend:
         return result
 
     def _match(self, features: Features, reference: Features, camera: Camera | None) -> Matches:
-        matches = mutual_nearest_neighbours(features, reference, self._tracking.min_similarity)
+        matches = mutual_nearest_neighbours(features, reference, self._tracking.min_similarity, self._extractor.config.threads)
         if camera is None and self._verification.geometry == "essential":
             self._warn_once("matches are not verified: geometry essential needs the calibration of the camera")
             return matches

@@ -19,13 +19,16 @@ _logger = logging.getLogger(__name__)
 MATCHER_NAME = "mutual_nearest_neighbours"
 
 
-def mutual_nearest_neighbours(features: Features, reference: Features, min_similarity: float = 0.9) -> Matches:
+def mutual_nearest_neighbours(
+    features: Features, reference: Features, min_similarity: float = 0.9, threads: int = 1
+) -> Matches:
     """Pairs of features that are each other's nearest by cosine, and at least ``min_similarity`` alike.
 
     Args:
         features: of the image; ``indices`` of the result are its rows.
         reference: of the image it is matched to; ``indices_ref`` are its rows.
         min_similarity: lowest cosine of a pair.
+        threads: that share the search; 0 for as many as this process has processors. The result is the same.
 
     Returns:
         One-to-one matches in the order of the image's features.
@@ -33,7 +36,9 @@ def mutual_nearest_neighbours(features: Features, reference: Features, min_simil
     Raises:
         ShapeError: the descriptors have different dimensions.
     """
-    rows, columns, similarities = mutual_pairs(features.descriptors, reference.descriptors, min_similarity)
+    rows, columns, similarities = mutual_pairs(
+        features.descriptors, reference.descriptors, min_similarity, threads
+    )
     return Matches(
         indices=rows.astype(np.uint32),
         indices_ref=columns.astype(np.uint32),
@@ -45,7 +50,7 @@ def mutual_nearest_neighbours(features: Features, reference: Features, min_simil
 
 
 def mutual_pairs(
-    a: Float32Array, b: Float32Array, min_similarity: float
+    a: Float32Array, b: Float32Array, min_similarity: float, threads: int = 1
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], Float32Array]:
     """Row pairs of two descriptor arrays, (N, D) and (K, D), and their cosines; see above."""
     if a.shape[1] != b.shape[1]:
@@ -56,13 +61,17 @@ def mutual_pairs(
     if len(a) == 0 or len(b) == 0:
         nothing = np.empty(0, np.intp)
         return nothing, nothing, np.empty(0, np.float32)
-    nearest, best, nearest_of_b = _neighbour_search()(a, b)
+    nearest, best, nearest_of_b = _neighbour_search()(a, b, threads)
     rows = np.arange(len(a))
     mutual = (nearest_of_b[nearest] == rows) & (best >= min_similarity)
     return rows[mutual], nearest[mutual], best[mutual]
 
 
-def nearest_neighbours_by_numpy(a: Float32Array, b: Float32Array) -> Neighbours:
+def nearest_neighbours_by_numpy(
+    a: Float32Array,
+    b: Float32Array,
+    threads: int = 1,  # noqa: ARG001  BLAS decides
+) -> Neighbours:
     """For each row of a (N, D) its nearest row of b (K, D), their cosine, and the nearest row of a for each of b."""
     similarity = a @ b.T  # (N, K)
     nearest = similarity.argmax(1)
@@ -70,7 +79,7 @@ def nearest_neighbours_by_numpy(a: Float32Array, b: Float32Array) -> Neighbours:
 
 
 @lru_cache(maxsize=1)
-def _neighbour_search() -> Callable[[Float32Array, Float32Array], Neighbours]:
+def _neighbour_search() -> Callable[[Float32Array, Float32Array, int], Neighbours]:
     """The compiled search where the library is there, NumPy's otherwise."""
     # Found on first use: the compiled operators' package imports torch.
     from aliked_ops import cpu_engine
@@ -83,8 +92,8 @@ def _neighbour_search() -> Callable[[Float32Array, Float32Array], Neighbours]:
     return _compiled_search
 
 
-def _compiled_search(a: Float32Array, b: Float32Array) -> Neighbours:
+def _compiled_search(a: Float32Array, b: Float32Array, threads: int) -> Neighbours:
     from aliked_ops import cpu_engine
 
-    nearest, best, nearest_of_b = cpu_engine.nearest_neighbours(a, b)
+    nearest, best, nearest_of_b = cpu_engine.nearest_neighbours(a, b, threads)
     return nearest.astype(np.intp), best, nearest_of_b.astype(np.intp)
