@@ -12,7 +12,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 from aliked_ros.errors import ConfigError
 
@@ -30,6 +30,7 @@ class Option:
     maximum: float | None = None
     choices: tuple[str, ...] = ()
     live: bool = False  # may change while the node runs
+    fixed: bool = False  # is said at the start, once; others may also change while nothing is loaded
 
     def describe(self) -> str:
         """The help text with unit, range or choices behind it, for ``--help`` and parameter descriptions."""
@@ -52,6 +53,11 @@ class NamedOption:
     default: Any
     option: Option
 
+    @property
+    def is_list(self) -> bool:
+        """Whether it holds strings, ``tuple[str, ...]``."""
+        return get_origin(self.type) is tuple
+
 
 def option(
     default: Any,
@@ -62,9 +68,10 @@ def option(
     maximum: float | None = None,
     choices: tuple[str, ...] = (),
     live: bool = False,
+    fixed: bool = False,
 ) -> Any:
     """A dataclass field with its default and its :class:`Option`."""
-    described = Option(help, unit, minimum, maximum, choices, live)
+    described = Option(help, unit, minimum, maximum, choices, live, fixed)
     return dataclasses.field(default=default, metadata={_KEY: described})
 
 
@@ -106,6 +113,10 @@ class Config:
 
 def _validate(named: NamedOption, value: Any) -> None:
     name, expected, allowed = named.name, named.type, named.option
+    if named.is_list:
+        if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
+            raise ConfigError(f"{name} must be a list of strings, got {value!r}")
+        return
     if expected is float and type(value) is int:
         value = float(value)
     if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):

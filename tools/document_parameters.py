@@ -7,13 +7,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from aliked_ros.config import Config, NamedOption
-from aliked_ros.ros.node_config import PLAYER_GROUPS, TRACKER_GROUPS
+from aliked_ros.ros.node_config import PLAYER_GROUPS, TRACKER_GROUPS, camera_groups
 from aliked_ros.sim.config import SimulationConfig
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "parameters.md"
 Groups = tuple[tuple[str, type[Config]], ...]  # the prefix of each configuration's parameters
 SECTIONS: tuple[tuple[str, Groups], ...] = (
-    ("tracker", TRACKER_GROUPS),
+    ("tracker", (*TRACKER_GROUPS, *camera_groups(()))),
     ("player", PLAYER_GROUPS),
     ("Simulated sequences (`aliked-ros sim`)", (("", SimulationConfig),)),
 )
@@ -21,7 +21,9 @@ INTRODUCTION = """\
 # Parameters
 
 Made by `python -m tools.document_parameters` from the configuration classes, the only place where defaults are written;
-`ros2 param describe` and `--help` say the same. *Live* parameters may be set while the node runs.
+`ros2 param describe` and `--help` say the same. *Live* parameters may be set while the node runs;
+the tracker's others, but for those that are fixed, while it is not configured. With several `cameras`, the parameters
+of the tracker's last two rows exist once for each, below its name: `left.calibration`.
 """
 
 
@@ -37,8 +39,9 @@ def _section(title: str, groups: Groups) -> str:
 
 def _row(prefix: str, named: NamedOption) -> str:
     name = f"{prefix}.{named.name}" if prefix else named.name
-    default = str(named.default).lower() if isinstance(named.default, bool) else repr(named.default).replace("'", '"')
-    live = " yes " if named.option.live else " "
+    value = list(named.default) if named.is_list else named.default
+    default = str(value).lower() if isinstance(value, bool) else repr(value).replace("'", '"')
+    live = " yes " if named.option.live else " fixed " if named.option.fixed else " "
     return f"| `{name}` | `{default}` |{live}| {named.option.describe()} |"
 
 

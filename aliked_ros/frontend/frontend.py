@@ -4,15 +4,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from aliked_ros.camera import Camera
 from aliked_ros.engine.base import Image
-from aliked_ros.features import Features, Matches, Tracks
+from aliked_ros.features import Features, Float32Array, Matches, Tracks
 from aliked_ros.frontend.config import TrackingConfig, VerificationConfig
+from aliked_ros.frontend.depth import depth_of
 from aliked_ros.frontend.extractor import Extractor
 from aliked_ros.frontend.matching import mutual_nearest_neighbours
 from aliked_ros.frontend.tracking import FeatureTracker
@@ -34,6 +39,7 @@ class FrameResult:
     frame_seq_ref: int | None  # of the previous image
     stamp_ref_ns: int | None
     timings_ms: Mapping[str, float]  # preprocess, inference, match
+    depth_m: Float32Array | None = None  # (N,) of the features, NaN where unknown; None without a depth image
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,18 +119,20 @@ class Frontend:
         self._previous = None
         self._tracker = FeatureTracker(self._tracking)
 
-    def __call__(self, image: Image, stamp_ns: int) -> FrameResult:
+    def __call__(self, image: Image, stamp_ns: int, depth_m: NDArray[np.float32] | None = None) -> FrameResult:
         """The features of the next image, their matches to the previous one, and the tracks they belong to.
 
         Args:
             image: (H, W, 3) uint8 RGB or (H, W) uint8 grey.
             stamp_ns: when it was taken.
+            depth_m: (H, W) float32 metres, NaN where unknown, registered to the image.
 
         Raises:
-            ImageError: the image cannot be used; the state is as before.
+            ImageError: the image cannot be used, or its depth has another size; the state is as before.
         """
         features = self._extractor(image)
         extracted = time.perf_counter()
+        depths_m = None if depth_m is None else depth_of(features, depth_m)
         if self._breaks_sequence(features, stamp_ns):
             self.reset()
         previous = self._previous
@@ -132,6 +140,8 @@ class Frontend:
         matches = None if previous is None else self._match(features, previous.features, camera)
         xy_norm = None if camera is None else camera.normalise(features.keypoints_xy)
         tracks = self._tracker.update(features, matches, stamp_ns, xy_norm)
+        if depths_m is not None:
+            tracks = dataclasses.replace(tracks, depth_m=depths_m[tracks.feature_indices])
         match_ms = 1e3 * (time.perf_counter() - extracted)
         result = FrameResult(
             frame_seq=self._num_frames,
@@ -143,13 +153,16 @@ class Frontend:
             frame_seq_ref=None if previous is None else previous.frame_seq,
             stamp_ref_ns=None if previous is None else previous.stamp_ns,
             timings_ms={**self._extractor.last_timings_ms, "match": match_ms},
+            depth_m=depths_m,
         )
         self._previous = _Previous(features, self._num_frames, stamp_ns)
         self._num_frames += 1
         return result
 
     def _match(self, features: Features, reference: Features, camera: Camera | None) -> Matches:
-        matches = mutual_nearest_neighbours(features, reference, self._tracking.min_similarity, self._extractor.config.threads)
+        matches = mutual_nearest_neighbours(
+            features, reference, self._tracking.min_similarity, self._extractor.config.threads
+        )
         if camera is None and self._verification.geometry == "essential":
             self._warn_once("matches are not verified: geometry essential needs the calibration of the camera")
             return matches

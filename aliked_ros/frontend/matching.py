@@ -36,9 +36,7 @@ def mutual_nearest_neighbours(
     Raises:
         ShapeError: the descriptors have different dimensions.
     """
-    rows, columns, similarities = mutual_pairs(
-        features.descriptors, reference.descriptors, min_similarity, threads
-    )
+    rows, columns, similarities = mutual_pairs(features.descriptors, reference.descriptors, min_similarity, threads)
     return Matches(
         indices=rows.astype(np.uint32),
         indices_ref=columns.astype(np.uint32),

@@ -4,25 +4,28 @@
 
 from __future__ import annotations
 
-import queue
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from aliked_ros.errors import AlikedError
+from aliked_ros.camera import TUM_CAMERAS, Camera
+from aliked_ros.errors import AlikedError, ConfigError
+from aliked_ros.io.calibration import read_camera
 from aliked_ros.io.messages.descriptors import DescriptorDtype
+from aliked_ros.io.messages.encodings import DepthArray
 from aliked_ros.ros import qos
 from aliked_ros.ros.conversions import ns_from_time
 from aliked_ros.ros.debug_view import DebugView
-from aliked_ros.ros.image_conversions import camera_from_info, compressed_image_view, image_view
-from aliked_ros.ros.mailbox import Mailbox, Worker
+from aliked_ros.ros.image_conversions import camera_from_info, compressed_image_view, depth_metres, image_view
+from aliked_ros.ros.intake import Arrival, Intake
 from aliked_ros.ros.monitor import LastImage, Monitor
-from aliked_ros.ros.node_config import TrackerNodeConfig
+from aliked_ros.ros.node_config import CameraConfig, TrackerNodeConfig
 from aliked_ros.ros.process import one_line
 from aliked_ros.ros.publishing import ResultPublisher
 from aliked_ros.ros.throttle import ThrottledLog
@@ -31,55 +34,84 @@ if TYPE_CHECKING:
     from aliked_ros.frontend.frontend import FrameResult, Frontend
 
 
-@dataclass(frozen=True, eq=False)
-class _Arrival:
-    message: Any  # Image or CompressedImage
-    received_at_s: float  # time.monotonic
+@dataclass(frozen=True)
+class CameraName:
+    """A camera of the node.
+
+    Attributes:
+        index: its number in the intake.
+        name: its name; empty for the only one of a node.
+    """
+
+    index: int = 0
+    name: str = ""
+
+    def input(self, topic: str) -> str:
+        """The topic of this camera that the node subscribes to."""
+        return f"{self.name}/{topic}" if self.name else topic
+
+    @property
+    def output(self) -> str:
+        """What this camera's results are published below."""
+        return f"~/{self.name}" if self.name else "~"
 
 
 class CameraStream:
-    """Takes a camera's images, has them processed by one thread, and publishes the results.
+    """Takes a camera's images, has its front-end process them, and publishes the results.
 
-    The executor's thread only stores messages. All else happens in the worker's thread, which alone uses the
-    front-end: whatever changes it is handed over as a command and done before the next image.
+    :meth:`subscribe`, :meth:`unsubscribe` and the callbacks belong to the executor's thread and only store messages;
+    :meth:`process` belongs to the thread that owns the front-end.
 
     Args:
         node: subscribes and publishes.
+        camera: which one of the node's.
         config: how images are taken.
-        frontend: belongs to the worker from now on.
+        settings: what was said of this camera.
+        frontend: belongs to the caller of :meth:`process` from now on.
         monitor: counts.
         results: publishes what was found.
-        after_image: is called by the worker after each image.
+        intake: gets the images.
+        before_next_image: has something done to the front-end by the thread that owns it.
+
+    Raises:
+        SourceError: the calibration cannot be read.
+        CalibrationError: the calibration is impossible.
+        ConfigError: the calibration contradicts the settings.
     """
 
     def __init__(
         self,
         node: Node,
+        camera: CameraName,
         config: TrackerNodeConfig,
+        settings: CameraConfig,
         frontend: Frontend,
         monitor: Monitor,
         results: ResultPublisher,
-        after_image: Callable[[], None],
+        intake: Intake,
+        before_next_image: Callable[[Callable[[], None]], None],
     ) -> None:
         self._node = node
+        self._camera = camera
         self._config = config
-        self._frontend = frontend
-        self._monitor = monitor
-        self._results = results
-        self._after_image = after_image
+        self._settings = settings
+        self.frontend = frontend
+        self.monitor = monitor
+        self.results = results
+        self._intake = intake
+        self._before_next_image = before_next_image
         self._log = node.get_logger()
         self._log_refusal = ThrottledLog(self._log.error)
+        self._log_depth = ThrottledLog(self._log.error)
         self._log_calibration = ThrottledLog(self._log.error)  # the executor's; the others are the worker's
         self._log_failure = ThrottledLog(self._log.error)
         self._failures_told: set[str] = set()
         self._subscriptions: list[Any] = []
         self._last_calibration: tuple[Any, ...] = ()
         self._last_result: FrameResult | None = None
-        self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._debug_view = DebugView(node, config.trail_length)
-        self._mailbox: Mailbox[_Arrival] = Mailbox(config.queue_size if config.process_every_frame else 1)
-        self._worker = Worker("tracker", self._mailbox, self._handle)
-        self._worker.start()
+        if settings.calibration:
+            frontend.set_camera(_calibration(settings))
+        self._debug_view = DebugView(node, config.trail_length, camera.output)
 
     @property
     def is_subscribed(self) -> bool:
@@ -87,49 +119,64 @@ class CameraStream:
         return bool(self._subscriptions)
 
     def subscribe(self) -> None:
-        """Starts to take images and calibrations; does nothing when it does already."""
+        """Starts to take images, depth and calibrations; does nothing when it does already."""
         if self._subscriptions:
             return
         config = self._config
-        profile = qos.every_image(config.queue_size) if config.process_every_frame else qos.newest_image()
         # Remapping applies to the base name, as with image_transport.
-        topic, kind = self._node.resolve_topic_name("image"), Image
+        topic, kind = self._node.resolve_topic_name(self._camera.input("image")), Image
         if config.image_transport == "compressed":
             topic, kind = f"{topic}/compressed", CompressedImage
-        self._subscriptions = [
-            self._node.create_subscription(
-                kind, topic, self._on_image, profile, qos_overriding_options=qos.overridable()
-            ),
-            self._node.create_subscription(CameraInfo, "camera_info", self._on_camera_info, qos.camera_info()),
-        ]
+        self._subscriptions = [self._subscription(kind, topic, self._on_image, self._image_profile())]
+        if config.depth:
+            depth = self._camera.input("depth")
+            self._subscriptions.append(self._subscription(Image, depth, self._on_depth, self._image_profile()))
+        if not self._settings.calibration:
+            info = self._camera.input("camera_info")
+            self._subscriptions.append(
+                self._node.create_subscription(CameraInfo, info, self._on_camera_info, qos.camera_info())
+            )
 
     def unsubscribe(self) -> None:
-        """Takes no more images and drops those that wait."""
+        """Takes no more images."""
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         self._subscriptions = []
-        self._monitor.dropped(self._mailbox.clear())
-
-    def before_next_image(self, command: Callable[[Frontend], None]) -> None:
-        """Has the worker do something to the front-end before it takes the next image."""
-        self._commands.put(lambda: command(self._frontend))
 
     def use(self, config: TrackerNodeConfig) -> None:
         """Other live settings from the next image on."""
         self._config = config
 
     def close(self) -> None:
-        """Finishes the image in hand and ends the threads."""
+        """Ends the threads and topics; nothing may be in process."""
         self.unsubscribe()
-        self._monitor.dropped(self._mailbox.close())
-        self._worker.join()
         self._debug_view.close()
+        self.results.close()
+
+    def process(self, arrival: Arrival) -> FrameResult | None:
+        """What was found in an image, which has been published; ``None`` for an image that was refused."""
+        try:
+            return self._process(arrival)
+        except AlikedError as error:
+            self.monitor.refused(one_line(error))
+            self._log_refusal(f"image refused: {one_line(error)}")
+        except Exception as error:  # noqa: BLE001  a node on a robot outlives what it did not foresee
+            self._fail(error)
+        return None
+
+    def _image_profile(self) -> Any:
+        config = self._config
+        return qos.every_image(config.queue_size) if config.process_every_frame else qos.newest_image()
+
+    def _subscription(self, kind: Any, topic: str, callback: Callable[[Any], None], profile: Any) -> Any:
+        return self._node.create_subscription(kind, topic, callback, profile, qos_overriding_options=qos.overridable())
 
     def _on_image(self, message: Any) -> None:
-        self._monitor.received()
-        dropped = self._mailbox.put(_Arrival(message, time.monotonic()))
-        if dropped:
-            self._monitor.dropped(dropped)
+        self.monitor.received()
+        self._intake.put(self._camera.index, message, _raw_stamp_ns(message))
+
+    def _on_depth(self, message: Image) -> None:
+        self._intake.put_depth(self._camera.index, message, _raw_stamp_ns(message))
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         calibration = _values_of(message)
@@ -137,46 +184,51 @@ class CameraStream:
             return
         self._last_calibration = calibration
         try:
-            camera = camera_from_info(message)
+            camera = camera_from_info(message, rectified=self._settings.rectified)
         except AlikedError as error:
-            self._monitor.calibration_refused(one_line(error))
+            self.monitor.calibration_refused(one_line(error))
             self._log_calibration(f"camera_info refused, the calibration stays as it was: {one_line(error)}")
             return
-        self._monitor.calibration_accepted()
+        self.monitor.calibration_accepted()
         self._log.info(f"calibrated: {camera.distortion_model}, fx {camera.fx:.1f}, fy {camera.fy:.1f}")
-        self.before_next_image(lambda frontend: frontend.set_camera(camera))
+        self._before_next_image(lambda: self.frontend.set_camera(camera))
 
-    def _handle(self, arrival: _Arrival) -> None:
-        """Processes an image; whatever is wrong with it, the next one gets its turn."""
-        try:
-            self._run_commands()
-            self._process(arrival)
-        except AlikedError as error:
-            self._monitor.refused(one_line(error))
-            self._log_refusal(f"image refused: {one_line(error)}")
-        except Exception as error:  # noqa: BLE001  a node on a robot outlives what it did not foresee
-            self._fail(error)
-        self._after_image()
-
-    def _run_commands(self) -> None:
-        while not self._commands.empty():
-            self._commands.get()()
-
-    def _process(self, arrival: _Arrival) -> None:
+    def _process(self, arrival: Arrival) -> FrameResult:
         header = arrival.message.header
         convert = compressed_image_view if isinstance(arrival.message, CompressedImage) else image_view
         started_at_s = time.monotonic()
         image = convert(arrival.message)
+        depth_m = self._depth_m(arrival, image.shape[:2])
         convert_ms = 1e3 * (time.monotonic() - started_at_s)
-        result = self._frontend(image, ns_from_time(header.stamp))
+        result = self.frontend(image, ns_from_time(header.stamp), depth_m)
         self._tell_epoch(result)
         found_at_s = time.monotonic()
-        self._results.publish(result, header, DescriptorDtype[self._config.descriptor_dtype.upper()])
+        self.results.publish(result, header, DescriptorDtype[self._config.descriptor_dtype.upper()])
         published_at_s = time.monotonic()
         latency_ms = 1e3 * (published_at_s - arrival.received_at_s)
         publish_ms = 1e3 * (published_at_s - found_at_s)
-        self._monitor.processed(LastImage.of(result, header.frame_id, convert_ms, latency_ms, publish_ms))
+        self.monitor.processed(LastImage.of(result, header.frame_id, convert_ms, latency_ms, publish_ms))
         self._debug_view.offer(image, result, header, latency_ms)
+        return result
+
+    def _depth_m(self, arrival: Arrival, size: tuple[int, int]) -> DepthArray | None:
+        """The image's depth, or ``None`` where none came or what came is unfit."""
+        if not self._config.depth:
+            return None
+        if arrival.depth is not None:
+            try:
+                depth_m = depth_metres(arrival.depth)
+            except AlikedError as error:
+                self._log_depth(f"depth refused: {one_line(error)}")
+            else:
+                if depth_m.shape == size:
+                    return depth_m
+                self._log_depth(
+                    f"depth refused: it has {depth_m.shape[1]}×{depth_m.shape[0]} pixels and the image "
+                    f"{size[1]}×{size[0]}; register it to the image"
+                )
+        self.monitor.depth_missed()
+        return None
 
     def _tell_epoch(self, result: FrameResult) -> None:
         before, self._last_result = self._last_result, result
@@ -189,16 +241,31 @@ class CameraStream:
             reason = f"time jumped back by {(before.stamp_ns - result.stamp_ns) / 1e9:.3f} s"
         else:
             reason = "reset"
-        self._log.warning(f"tracks start anew in epoch {result.epoch}: {reason}")
+        camera = f"{self._camera.name}: " if self._camera.name else ""
+        self._log.warning(f"{camera}tracks start anew in epoch {result.epoch}: {reason}")
 
     def _fail(self, error: Exception) -> None:
         text = f"{type(error).__name__}: {one_line(error)}"
-        self._monitor.refused(text, failed=True)
+        self.monitor.refused(text, failed=True)
         if type(error).__name__ not in self._failures_told:
             self._failures_told.add(type(error).__name__)
             self._log.error(f"image could not be processed\n{traceback.format_exc()}")
         else:
             self._log_failure(f"image could not be processed: {text}")
+
+
+def _calibration(settings: CameraConfig) -> Camera:
+    name = settings.calibration
+    camera = TUM_CAMERAS[name] if name in TUM_CAMERAS else read_camera(Path(name))
+    if settings.rectified and camera.distortion:
+        raise ConfigError(f"calibration {name} has distortion, but rectified images have none; leave one of them out")
+    return camera
+
+
+def _raw_stamp_ns(message: Any) -> int:
+    """The stamp as it came, to order images by; whether it is valid is judged where the image is processed."""
+    stamp = message.header.stamp
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
 def _size(result: FrameResult) -> str:
@@ -214,6 +281,7 @@ def _values_of(info: CameraInfo) -> tuple[Any, ...]:
         info.distortion_model,
         info.k.tobytes(),
         info.d.tobytes(),
+        info.p.tobytes(),
         info.binning_x,
         info.binning_y,
         (roi.x_offset, roi.y_offset, roi.width, roi.height),

@@ -43,6 +43,7 @@ class NodeProcess:
         self._command = [sys.executable, "-m", module, "--ros-args", *ros_arguments]
         self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
+        self._was_stopped = False
 
     def __enter__(self) -> NodeProcess:
         with self._log.open("wb") as log:
@@ -55,6 +56,8 @@ class NodeProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         process = self._running_process()
+        if self._was_stopped:
+            return
         if error is None:
             self.stop()
         elif process.poll() is None:
@@ -67,22 +70,23 @@ class NodeProcess:
         if code is not None:
             raise ChildError(f"{self._module} ended with exit code {code}: {self._last_words()}")
 
-    def stop(self) -> None:
-        """Ends the process as Ctrl-C does.
+    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
+        """Ends the process by a signal; SIGINT is what Ctrl-C sends.
 
         Raises:
             ChildError: it does not end, or not with exit code 0.
         """
         process = self._running_process()
         self.require_running()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
+        self._was_stopped = True
         try:
             code = process.wait(_STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired as error:
             process.kill()
             process.wait()
             raise ChildError(
-                f"{self._module} did not end within {_STOP_TIMEOUT_S:g} s of SIGINT; see {self._log}"
+                f"{self._module} did not end within {_STOP_TIMEOUT_S:g} s of {number.name}; see {self._log}"
             ) from error
         if code != 0:
             raise ChildError(f"{self._module} ended with exit code {code}: {self._last_words()}")

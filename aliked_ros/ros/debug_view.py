@@ -35,11 +35,13 @@ class DebugView:
     Args:
         node: publishes.
         trail_length: positions of a track that are shown.
+        prefix: of the topic, such as ``~/left``.
     """
 
-    def __init__(self, node: Node, trail_length: int) -> None:
+    def __init__(self, node: Node, trail_length: int, prefix: str = "~") -> None:
+        self._node = node
         self._publisher = node.create_publisher(
-            Image, "~/debug_image", qos.results(), qos_overriding_options=qos.overridable()
+            Image, f"{prefix}/debug_image", qos.results(), qos_overriding_options=qos.overridable()
         )
         self._trails = TrackTrails(trail_length)
         self._epoch = 0
@@ -58,9 +60,10 @@ class DebugView:
             self._mailbox.put(_Picture(image, result, header, latency_ms))
 
     def close(self) -> None:
-        """Ends the thread."""
+        """Ends the thread and the topic."""
         self._mailbox.close()
         self._worker.join()
+        self._node.destroy_publisher(self._publisher)
 
     def _draw(self, picture: _Picture) -> None:
         result = picture.result

@@ -69,7 +69,8 @@ class LatencyProbe(Node):  # type: ignore[misc]  # rclpy may not be installed wh
     def through_relay(self, image: ImageArray) -> float:
         """Milliseconds from the image's publication to its arrival back here."""
         sent_at_s = self._send(self._to_relay, image)
-        return 1e3 * (self._take(self._relayed, "relayed image") - sent_at_s)
+        arrived_at_s: float = self._take(self._relayed, "relayed image")
+        return 1e3 * (arrived_at_s - sent_at_s)
 
     def through_tracker(self, image: ImageArray) -> tuple[float, Status]:
         """Milliseconds from the image's publication to its features' arrival, and what the tracker says of it."""

@@ -8,9 +8,10 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 _T = TypeVar("_T")
+_ItemT = TypeVar("_ItemT", covariant=True)
 _logger = logging.getLogger(__name__)
 
 
@@ -63,17 +64,25 @@ class Mailbox(Generic[_T]):
         return self.clear()
 
 
+class Source(Protocol[_ItemT]):
+    """Where a worker's items come from."""
+
+    def take(self) -> _ItemT | None:
+        """Waits for the next item and removes it; ``None`` once there will be no more."""
+        ...
+
+
 class Worker(Generic[_T]):
-    """A thread that handles the items of a mailbox one after another until the mailbox is closed.
+    """A thread that handles the items of a mailbox or the like one after another until it is closed.
 
     Args:
         name: of the thread.
-        mailbox: where the items come from.
+        source: where the items come from.
         handle: what is done with each; it deals with its own errors.
     """
 
-    def __init__(self, name: str, mailbox: Mailbox[_T], handle: Callable[[_T], None]) -> None:
-        self._mailbox = mailbox
+    def __init__(self, name: str, source: Source[_T], handle: Callable[[_T], None]) -> None:
+        self._source = source
         self._handle = handle
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -82,11 +91,11 @@ class Worker(Generic[_T]):
         self._thread.start()
 
     def join(self) -> None:
-        """Waits until the item in hand is done; the mailbox must have been closed."""
+        """Waits until the item in hand is done; the source must have been closed."""
         self._thread.join()
 
     def _run(self) -> None:
-        while (item := self._mailbox.take()) is not None:
+        while (item := self._source.take()) is not None:
             try:
                 self._handle(item)
             except Exception:  # noqa: PERF203  an item takes milliseconds

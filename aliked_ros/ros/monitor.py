@@ -76,6 +76,7 @@ class Interval:
     seconds: float
     counts: Counts  # of this interval alone
     latency_ms: Mapping[str, float]  # p50, p95, max over the last images; empty before the first
+    without_depth: int = 0  # images that were to have depth and had none
 
 
 class Monitor:
@@ -94,9 +95,10 @@ class Monitor:
         self._last: LastImage | None = None
         self._last_refusal = ""
         self._calibrations_refused = 0
+        self._without_depth = 0
         self._calibration_error = ""
         self._latencies_ms: deque[float] = deque(maxlen=_WINDOW)
-        self._interval_start = (clock(), self._counts)
+        self._interval_start = (clock(), self._counts, 0)
         self._received_at_s: float | None = None
         self._state = TrackerState.STARTING
         self._failed = False
@@ -144,6 +146,17 @@ class Monitor:
         with self._lock:
             self._calibration_error = ""
 
+    def depth_missed(self) -> None:
+        """An image that was to have depth is processed without."""
+        with self._lock:
+            self._without_depth += 1
+
+    @property
+    def without_depth(self) -> int:
+        """How many images were to have depth and had none."""
+        with self._lock:
+            return self._without_depth
+
     @property
     def calibrations_refused(self) -> int:
         """How many different camera_info messages could not be used."""
@@ -184,11 +197,12 @@ class Monitor:
         """Ends an interval and begins the next; for a reporter that comes back regularly."""
         with self._lock:
             now, counts = self._clock(), self._counts
-            start, before = self._interval_start
-            self._interval_start = (now, counts)
+            start, before, without_depth_before = self._interval_start
+            without_depth = self._without_depth
+            self._interval_start = (now, counts, without_depth)
             latencies = list(self._latencies_ms)
         changes = {name: getattr(counts, name) - getattr(before, name) for name in Counts.__dataclass_fields__}
-        return Interval(now - start, Counts(**changes), _percentiles(latencies))
+        return Interval(now - start, Counts(**changes), _percentiles(latencies), without_depth - without_depth_before)
 
     def status(self, *, device: str, backend: str, precision: str, model: str) -> TrackerStatus:
         """The state, counters and last image, with what runs."""

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aliked_ros.camera import TUM_CAMERAS
@@ -20,7 +22,18 @@ _SOURCE_ID_BYTES = 64  # bound of source_id in the message definitions
 class TrackerNodeConfig(Config):
     """How the tracker node takes images and what it sends."""
 
-    source_id: str = option("camera", "name of the camera in every message; at most 64 bytes")
+    autostart: bool = option(
+        True, "configure and activate at the start; false leaves that to a lifecycle manager", fixed=True
+    )
+    cameras: tuple[str, ...] = option(
+        (),
+        "names of several cameras, such as [left, right]: each has its topics below its name, left/image and "
+        "~/left/features; empty for one camera without a name",
+        fixed=True,
+    )
+    source_id: str = option(
+        "camera", "name of the camera in every message, at most 64 bytes; cameras with names use those"
+    )
     image_transport: str = option(
         "raw", "subscribe to image (raw) or to image/compressed (compressed)", choices=IMAGE_TRANSPORTS
     )
@@ -30,6 +43,28 @@ class TrackerNodeConfig(Config):
     queue_size: int = option(
         30, "images that may wait while every frame is processed; the oldest is dropped beyond",
         unit="images", minimum=1, maximum=10000,
+    )  # fmt: skip
+    max_rate: float = option(
+        0.0, "most images per second and camera that are taken, the others are dropped; 0 takes all",
+        unit="Hz", minimum=0.0, maximum=10000.0, live=True,
+    )  # fmt: skip
+    sync_slop: float = option(
+        0.005, "how far the stamps of simultaneous images of several cameras may lie apart",
+        unit="seconds", minimum=0.0, maximum=10.0,
+    )  # fmt: skip
+    sync_timeout: float = option(
+        0.03, "longest wait for the other cameras' images of the same moment", unit="seconds", minimum=0.0, maximum=10.0
+    )
+    depth: bool = option(
+        False,
+        "subscribe to depth, an image in 16UC1 millimetres or 32FC1 metres registered to the camera's, for depth_m",
+    )
+    depth_slop: float = option(
+        0.02, "how far the stamps of an image and its depth may lie apart", unit="seconds", minimum=0.0, maximum=10.0
+    )
+    depth_timeout: float = option(
+        0.1, "longest wait for an image's depth before it is processed without",
+        unit="seconds", minimum=0.0, maximum=10.0,
     )  # fmt: skip
     descriptor_dtype: str = option(
         "float32", "type of the descriptors in ~/features; none leaves them out", choices=DESCRIPTOR_DTYPES, live=True
@@ -51,6 +86,48 @@ class TrackerNodeConfig(Config):
         size = len(self.source_id.encode())
         if not 1 <= size <= _SOURCE_ID_BYTES:
             raise ConfigError(f"source_id must have 1 to {_SOURCE_ID_BYTES} bytes, got {size}: {self.source_id!r}")
+
+    @property
+    def camera_names(self) -> tuple[str, ...]:
+        """The cameras' names; a single empty one without ``cameras``."""
+        return self.cameras or ("",)
+
+
+@dataclass(frozen=True)
+class CameraConfig(Config):
+    """What is said of each camera, below its name where it has one: ``left.calibration``."""
+
+    calibration: str = option(
+        "",
+        f"used instead of camera_info: {', '.join(TUM_CAMERAS)}, or a camera_info YAML file; empty takes camera_info",
+    )
+    rectified: bool = option(
+        False, "the images are rectified: camera_info's P describes them, and no distortion is left"
+    )
+
+
+def camera_groups(names: Sequence[str]) -> tuple[tuple[str, type[Config]], ...]:
+    """The parameters of these cameras, or of the one without a name where there are none.
+
+    Raises:
+        ConfigError: a name is taken or does not fit into a topic's.
+    """
+    _check_names(names)
+    return tuple((name, CameraConfig) for name in (*names,) or ("",))
+
+
+def _check_names(names: Sequence[str]) -> None:
+    taken = {prefix for prefix, _ in TRACKER_GROUPS} | {
+        named.name for _, kind in TRACKER_GROUPS for named in kind.options()
+    }
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,62}", name) or name in taken:
+            raise ConfigError(
+                f"cameras: a name has up to 63 letters, digits and underscores, begins with a letter and is no other "
+                f"parameter's; got {name!r}"
+            )
+    if len(set(names)) < len(names):
+        raise ConfigError(f"cameras must have different names, got {', '.join(names)}")
 
 
 @dataclass(frozen=True)

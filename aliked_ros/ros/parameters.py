@@ -18,6 +18,7 @@ from aliked_ros.config import Config, NamedOption
 from aliked_ros.errors import ConfigError
 
 _ConfigT = TypeVar("_ConfigT", bound=Config)
+Groups = Sequence[tuple[str, type[Config]]]
 # Parameters that rclpy, launch files or DDS vendors set on any node, and that are no business of ours.
 _FOREIGN_PREFIXES = ("use_sim_time", "qos_overrides.", "start_type_description_service")
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
@@ -26,40 +27,57 @@ _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 class NodeParameters:
     """The parameters of a node, one for each option of some configurations.
 
-    Options marked ``live`` can be set while the node runs. A set of changes is accepted as a whole or, with the
-    reason, not at all.
+    Options marked ``live`` can be set while the node runs, others where ``may_change`` says so, those marked ``fixed``
+    never. A set of changes is accepted as a whole or, with the reason, not at all.
 
     Args:
         node: declares the parameters and takes their initial values from files and the command line.
         groups: configurations with the prefix of their parameters, which may be empty.
+        further: gives more groups, which depend on the values of the first.
+        may_change: says whether nothing depends on the options that are not live, as in a node that is not configured.
 
     Raises:
         ConfigError: an initial value has the wrong type or is out of range, or belongs to no parameter.
     """
 
-    def __init__(self, node: Node, groups: Sequence[tuple[str, type[Config]]]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        groups: Groups,
+        further: Callable[[Node], Groups] = lambda _: (),
+        may_change: Callable[[], bool] | None = None,
+    ) -> None:
         self._node = node
         self._apply: Callable[[], None] | None = None
-        values = {
-            kind: {named.name: self._declare(prefix, named) for named in kind.options()} for prefix, kind in groups
-        }
+        self._may_change = may_change
+        values = [self._declare_group(*group) for group in groups]
+        more = further(node)
+        values += [self._declare_group(*group) for group in more]
         # A misspelt name first: it may be why a required value is missing.
         refuse_unknown(_overrides(node), list(node._parameters))
-        self._configs: list[tuple[str, Config]] = [(prefix, kind.from_mapping(values[kind])) for prefix, kind in groups]
+        self._configs: list[tuple[str, Config]] = [
+            (prefix, kind.from_mapping(given)) for (prefix, kind), given in zip((*groups, *more), values, strict=True)
+        ]
         node.add_on_set_parameters_callback(self._on_set)
 
-    def get(self, kind: type[_ConfigT]) -> _ConfigT:
-        """The configuration of this type that is in force."""
-        return next(config for _, config in self._configs if isinstance(config, kind))
+    def get(self, kind: type[_ConfigT], prefix: str | None = None) -> _ConfigT:
+        """The configuration of this type, and with this prefix if one is given, that is in force."""
+        return next(config for name, config in self._configs if isinstance(config, kind) and prefix in (None, name))
 
     def on_change(self, apply: Callable[[], None]) -> None:
         """Calls this after every accepted change, in the executor's thread."""
         self._apply = apply
 
+    def _declare_group(self, prefix: str, kind: type[Config]) -> dict[str, Any]:
+        return {named.name: self._declare(prefix, named) for named in kind.options()}
+
     def _declare(self, prefix: str, named: NamedOption) -> Any:
         name = _full_name(prefix, named.name)
+        descriptor = descriptor_of(named, changeable=self._may_change is not None)
         try:
-            return self._node.declare_parameter(name, named.default, descriptor_of(named)).value
+            if named.is_list:
+                return _as_tuple(self._node.declare_parameter(name, list(named.default), descriptor).value)
+            return self._node.declare_parameter(name, named.default, descriptor).value
         except InvalidParameterTypeException as error:
             given = _overrides(self._node)[name]
             example = "; write 1.0 for 1" if named.type is float else ""
@@ -84,16 +102,33 @@ class NodeParameters:
         values = {parameter.name: parameter.value for parameter in changed}
         configs = []
         for prefix, config in self._configs:
-            names = {_full_name(prefix, named.name): named.name for named in config.options()}
-            ours = {names[name]: value for name, value in values.items() if name in names}
+            options = {_full_name(prefix, named.name): named for named in config.options()}
+            ours = {options[name].name: value for name, value in values.items() if name in options}
+            self._require_changeable([options[name] for name in values if name in options])
             configs.append((prefix, config.replace(**ours)))
         return configs
 
+    def _require_changeable(self, options: Sequence[NamedOption]) -> None:
+        if self._may_change is None or self._may_change():
+            return
+        for named in options:
+            if not named.option.live:
+                raise ConfigError(
+                    f"{named.name} cannot change while the node is configured; deactivate it and clean it up first"
+                )
 
-def descriptor_of(named: NamedOption) -> ParameterDescriptor:
-    """What tools show of a parameter and what rclpy enforces: meaning, unit, range, choices, read-only."""
+
+def descriptor_of(named: NamedOption, *, changeable: bool = False) -> ParameterDescriptor:
+    """What tools show of a parameter and what rclpy enforces: meaning, unit, range, choices, read-only.
+
+    Args:
+        named: the option.
+        changeable: whether there are times at which options that are not live can be set, too.
+    """
     option = named.option
-    descriptor = ParameterDescriptor(description=option.describe(), read_only=not option.live)
+    read_only = option.fixed or not (option.live or changeable)
+    # The type of an empty list cannot be told; the configuration checks what is in it.
+    descriptor = ParameterDescriptor(description=option.describe(), read_only=read_only, dynamic_typing=named.is_list)
     if option.choices:
         descriptor.additional_constraints = "one of " + ", ".join(option.choices)
     if option.minimum is None and option.maximum is None:
@@ -117,6 +152,10 @@ def refuse_unknown(given: Mapping[str, Any], declared: Sequence[str]) -> None:
         near = difflib.get_close_matches(name, declared, n=1)
         hint = f"did you mean {near[0]}?" if near else "`ros2 param list` shows the known ones"
         raise ConfigError(f"unknown parameter {name} = {given[name]!r}; {hint}")
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _full_name(prefix: str, name: str) -> str:

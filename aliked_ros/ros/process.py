@@ -10,6 +10,7 @@ become a traceback, whatever the node is doing.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -44,6 +45,28 @@ def stop_on_signals() -> Iterator[threading.Event]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def exit_in_time(stop: threading.Event, within_s: float) -> Iterator[None]:
+    """Ends the process with 0 when it was asked to stop and the context is not left in time.
+
+    What can't be interrupted, such as the import of a library or a transition that waits for one, must not hold up a
+    robot's shutdown; the operating system takes back what the process holds.
+    """
+    left = threading.Event()
+
+    def watch() -> None:
+        stop.wait()
+        if not left.wait(within_s):
+            logging.shutdown()
+            os._exit(0)
+
+    threading.Thread(target=watch, name="exit in time", daemon=True).start()
+    try:
+        yield
+    finally:
+        left.set()
 
 
 class SpinThread:

@@ -11,7 +11,7 @@ from std_msgs.msg import Header
 
 from aliked_msgs.msg import Features, Matches, Tracks
 from aliked_ros.io.messages.descriptors import DescriptorDtype
-from aliked_ros.io.messages.message_fields import FrameMeta
+from aliked_ros.io.messages.message_fields import Coords, FrameMeta
 from aliked_ros.ros import qos
 from aliked_ros.ros.conversions import features_to_message, matches_to_message, tracks_to_message
 
@@ -27,15 +27,31 @@ class ResultPublisher:
         node: publishes.
         source_id: name of the camera in the messages.
         info: what made the features.
+        prefix: of the topics, such as ``~/left``.
+        coords: what the pixels are coordinates of.
     """
 
-    def __init__(self, node: Node, source_id: str, info: EngineInfo) -> None:
+    def __init__(
+        self, node: Node, source_id: str, info: EngineInfo, prefix: str = "~", coords: Coords = Coords.RAW
+    ) -> None:
+        self._node = node
         self._source_id = source_id
         self._info = info
+        self._coords = coords
         self._features, self._matches, self._tracks = (
-            node.create_publisher(kind, topic, qos.results(), qos_overriding_options=qos.overridable())
-            for kind, topic in ((Features, "~/features"), (Matches, "~/matches"), (Tracks, "~/tracks"))
+            node.create_publisher(kind, f"{prefix}/{topic}", qos.results(), qos_overriding_options=qos.overridable())
+            for kind, topic in ((Features, "features"), (Matches, "matches"), (Tracks, "tracks"))
         )
+
+    @property
+    def source_id(self) -> str:
+        """Name of the camera in the messages."""
+        return self._source_id
+
+    def close(self) -> None:
+        """Ends the topics."""
+        for publisher in (self._features, self._matches, self._tracks):
+            self._node.destroy_publisher(publisher)
 
     def publish(self, result: FrameResult, header: Header, descriptor_dtype: DescriptorDtype) -> None:
         """Publishes the features, then the matches where there is a previous image, then the tracks.
@@ -48,16 +64,21 @@ class ResultPublisher:
         Raises:
             MessageError: the header's stamp does not fit into a message.
         """
-        meta = self._meta(result, header)
-        if _is_wanted(self._features):
+        meta = self.meta(result, header)
+        if is_wanted(self._features):
             ids = result.tracks.ids_of_features(len(result.features))
             self._features.publish(
                 features_to_message(
-                    result.features, meta, header=header, track_ids=ids, descriptor_dtype=descriptor_dtype
+                    result.features,
+                    meta,
+                    header=header,
+                    track_ids=ids,
+                    depth_m=result.depth_m,
+                    descriptor_dtype=descriptor_dtype,
                 )
             )
         self._publish_matches(result, meta, header)
-        if _is_wanted(self._tracks):
+        if is_wanted(self._tracks):
             width, height = result.features.image_width, result.features.image_height
             self._tracks.publish(
                 tracks_to_message(result.tracks, meta, image_width=width, image_height=height, header=header)
@@ -65,13 +86,14 @@ class ResultPublisher:
 
     def _publish_matches(self, result: FrameResult, meta: FrameMeta, header: Header) -> None:
         seq_ref, stamp_ref_ns = result.frame_seq_ref, result.stamp_ref_ns
-        if result.matches is None or seq_ref is None or stamp_ref_ns is None or not _is_wanted(self._matches):
+        if result.matches is None or seq_ref is None or stamp_ref_ns is None or not is_wanted(self._matches):
             return
         self._matches.publish(
             matches_to_message(result.matches, meta, frame_seq_ref=seq_ref, stamp_ref_ns=stamp_ref_ns, header=header)
         )
 
-    def _meta(self, result: FrameResult, header: Header) -> FrameMeta:
+    def meta(self, result: FrameResult, header: Header) -> FrameMeta:
+        """What every message about this image says of it."""
         return FrameMeta(
             stamp_ns=result.stamp_ns,
             frame_id=header.frame_id,
@@ -80,8 +102,10 @@ class ResultPublisher:
             source_id=self._source_id,
             model=self._info.model,
             weights_sha256=self._info.weights_sha256,
+            coords=self._coords,
         )
 
 
-def _is_wanted(publisher: Any) -> bool:
+def is_wanted(publisher: Any) -> bool:
+    """Whether someone subscribes."""
     return bool(publisher.get_subscription_count() > 0)

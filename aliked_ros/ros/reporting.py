@@ -31,14 +31,17 @@ class Reporter:
     Args:
         node: publishes.
         monitor: what is reported.
+        camera: name of the camera; empty where there is but one without a name.
     """
 
-    def __init__(self, node: Node, monitor: Monitor) -> None:
+    def __init__(self, node: Node, monitor: Monitor, camera: str = "") -> None:
         self._node = node
+        self._camera = camera
         self._monitor = monitor
         self._info: EngineInfo | None = None
         self._warnings: tuple[str, ...] = ()
-        self._status = node.create_publisher(TrackerStatusMsg, "~/status", qos.status())
+        topic = f"~/{camera}/status" if camera else "~/status"
+        self._status = node.create_publisher(TrackerStatusMsg, topic, qos.status())
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", _DIAGNOSTICS_DEPTH)
         # Simulated time may stand still or run fast; people watch in real time.
         self._timer = node.create_timer(_PERIOD_S, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -71,13 +74,14 @@ class Reporter:
         values = {
             **self._counters(),
             "calibrations_refused": str(self._monitor.calibrations_refused),
+            "without_depth": str(self._monitor.without_depth),
             **_rates(interval),
             **self._engine(),
             "last_refusal": self._monitor.last_refusal,
         }
         return DiagnosticStatus(
             level=level,
-            name=f"{self._node.get_fully_qualified_name().lstrip('/')}: images",
+            name=f"{self._node.get_fully_qualified_name().lstrip('/')}: {self._camera or 'images'}",
             message=text,
             hardware_id="" if self._info is None else self._info.device,
             values=[KeyValue(key=key, value=value) for key, value in values.items()],
@@ -94,6 +98,8 @@ class Reporter:
             return DiagnosticStatus.OK, "disabled by ~/enable"
         if interval.counts.refused:
             return DiagnosticStatus.WARN, f"{interval.counts.refused} images refused: {self._monitor.last_refusal}"
+        if interval.counts.processed and interval.without_depth == interval.counts.processed:
+            return DiagnosticStatus.WARN, "no image has depth: does it come, and do its stamps and size agree?"
         if self._monitor.calibration_error:
             return DiagnosticStatus.WARN, f"camera_info refused: {self._monitor.calibration_error}"
         if silence_s is not None and silence_s > _SILENT_AFTER_S:

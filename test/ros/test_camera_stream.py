@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,14 @@ from sensor_msgs.msg import Image
 from aliked_ros import Extractor, Frontend
 from aliked_ros.io.messages.status_fields import TrackerState
 from aliked_ros.ros import debug_view
-from aliked_ros.ros.camera_stream import CameraStream
+from aliked_ros.ros.camera_stream import CameraName, CameraStream
 from aliked_ros.ros.conversions import header_of
 from aliked_ros.ros.debug_view import DebugView
 from aliked_ros.ros.image_conversions import image_message
+from aliked_ros.ros.intake import Intake
 from aliked_ros.ros.monitor import Counts, Monitor
-from aliked_ros.ros.node_config import TrackerNodeConfig
+from aliked_ros.ros.node_config import CameraConfig, TrackerNodeConfig
+from aliked_ros.ros.pipeline import Pipeline, intake_settings
 from aliked_ros.ros.publishing import ResultPublisher
 
 pytestmark = pytest.mark.ros
@@ -47,11 +49,35 @@ class FailingFrontend(Frontend):
 
     failures = 5
 
-    def __call__(self, image: np.ndarray, stamp_ns: int) -> Any:
+    def __call__(self, image: np.ndarray, stamp_ns: int, depth_m: np.ndarray | None = None) -> Any:
         if self.failures:
             self.failures -= 1
             raise RuntimeError("CUDA error: device lost")
-        return super().__call__(image, stamp_ns)
+        return super().__call__(image, stamp_ns, depth_m)
+
+
+def started(
+    station: Station, frontend: Frontend, monitor: Monitor, after_image: Callable[[int], None] = lambda _: None
+) -> Pipeline:
+    """A pipeline of one camera that takes every image."""
+    config = TrackerNodeConfig(process_every_frame=True)
+    intake = Intake(1, intake_settings(config), lambda _, count: monitor.dropped(count))
+    pipeline = Pipeline(intake, after_image)
+    results = ResultPublisher(station.node, "camera", frontend.extractor.info)
+    stream = CameraStream(
+        station.node,
+        CameraName(),
+        config,
+        CameraConfig(),
+        frontend,
+        monitor,
+        results,
+        intake,
+        pipeline.before_next_image,
+    )
+    pipeline.start([stream])
+    pipeline.subscribe()
+    return pipeline
 
 
 def test_the_unforeseen_is_told_once_and_survived(
@@ -61,24 +87,16 @@ def test_the_unforeseen_is_told_once_and_survived(
     monitor.set_state(TrackerState.IDLE)
     states: list[TrackerState] = []
 
-    def after_image() -> None:
+    def after_image(_: int) -> None:
         states.append(monitor.status(device="", backend="", precision="", model="").state)
 
-    stream = CameraStream(
-        station.node,
-        TrackerNodeConfig(process_every_frame=True),
-        FailingFrontend(extractor),
-        monitor,
-        ResultPublisher(station.node, "camera", extractor.info),
-        after_image,
-    )
-    stream.subscribe()
+    pipeline = started(station, FailingFrontend(extractor), monitor, after_image)
     images = station.publisher(Image, "image")
     wait_until(lambda: images.get_subscription_count() > 0, "the stream's subscription")
     for index in range(7):
         images.publish(image_message(textured_image, START_NS + index * PERIOD_NS, "camera"))
     wait_until(lambda: len(states) == 7, "seven images")
-    stream.close()
+    pipeline.close()
     assert monitor.counts == Counts(received=7, processed=2, refused=5)
     assert states == [TrackerState.ERROR] * 5 + [TrackerState.RUNNING] * 2
     assert monitor.last_refusal == "RuntimeError: CUDA error: device lost"
@@ -91,16 +109,13 @@ def test_a_closed_stream_counts_what_it_drops(
     station: Station, extractor: Extractor, textured_image: np.ndarray
 ) -> None:
     monitor = Monitor()
-    config = TrackerNodeConfig(process_every_frame=True)
-    results = ResultPublisher(station.node, "camera", extractor.info)
-    stream = CameraStream(station.node, config, Frontend(extractor), monitor, results, lambda: None)
-    stream.subscribe()
+    pipeline = started(station, Frontend(extractor), monitor)
     images = station.publisher(Image, "image")
     wait_until(lambda: images.get_subscription_count() > 0, "the stream's subscription")
     for index in range(20):
         images.publish(image_message(textured_image, START_NS + index * PERIOD_NS, "camera"))
     wait_until(lambda: monitor.counts.received > 3, "images")
-    stream.close()
+    pipeline.close()
     assert monitor.counts.in_flight == 0
 
 

@@ -284,7 +284,7 @@ def test_limits_change_while_it_runs(tracker: TrackerBench, images: list[np.ndar
         ({"score_threshold": 1.5}, "out of range"),
         ({"max_keypoints": 0}, "out of range"),
         ({"max_keypoints": "many"}, "type"),
-        ({"model": "aliked-n16"}, "read-only"),
+        ({"model": "aliked-n16"}, "cannot change while the node is configured"),
         ({"max_keypoints": 20, "verification__geometry": "affine"}, "geometry must be one of"),
         ({"no_such_parameter": 1}, "declared"),
     ],

@@ -105,17 +105,19 @@ def _no_distortion_count(camera: Camera) -> int:
     return 5 if camera.distortion_model == "plumb_bob" else 0
 
 
-def camera_from_info(info: Any) -> Camera:
+def camera_from_info(info: Any, *, rectified: bool = False) -> Camera:
     """The camera that a CameraInfo describes, for the image as published: after its ROI and binning.
 
     Takes messages of rclpy, rosbags (also of ROS 1, with capital K and D) and mcap. An empty D, or one of
-    zeros, means no distortion, whatever the model is called.
+    zeros, means no distortion, whatever the model is called. Of rectified images P's left part is the K, and nothing
+    is distorted.
 
     Raises:
-        CalibrationError: K is zero (not calibrated), not finite or of the wrong length, the model is unknown.
+        CalibrationError: K (P, where rectified) is zero (not calibrated), not finite or of the wrong length, or the
+            model is unknown.
     """
-    matrix = _numbers(info, "k", 9)
-    distortion = _numbers(info, "d", None)
+    matrix = _numbers(info, "p", 12)[[0, 1, 2, 4, 5, 6, 8, 9, 10]] if rectified else _numbers(info, "k", 9)
+    distortion = np.empty(0) if rectified else _numbers(info, "d", None)
     bin_x, bin_y = max(1, int(info.binning_x)), max(1, int(info.binning_y))
     roi = info.roi
     width = int(roi.width) or int(info.width)

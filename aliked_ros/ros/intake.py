@@ -1,0 +1,231 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which images are processed next: the newest, or all in order; those of one moment together; each with its depth."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+_LIVE_S = 1.0  # a camera that was silent for longer is not waited for
+_NS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class IntakeSettings:
+    """How images are chosen."""
+
+    in_order: bool = False  # every image in its order; otherwise the newest, and older ones are dropped
+    capacity: int = 1  # images of a camera that may wait
+    sync_slop_ns: int = 0  # stamps of simultaneous images lie no farther apart
+    sync_timeout_s: float = 0.0  # longest wait for the other cameras' images of a moment
+    depth: bool = False  # images are joined with depth
+    depth_slop_ns: int = 0
+    depth_timeout_s: float = 0.0
+    max_rate_hz: float = 0.0  # of each camera; 0 takes all
+
+
+@dataclass(frozen=True, eq=False)
+class Arrival:
+    """An image that came."""
+
+    camera: int
+    message: Any
+    stamp_ns: int
+    received_at_s: float
+    depth: Any = None  # message of the same moment
+
+
+class Intake:
+    """Where the images of all cameras wait for the thread that processes them. Safe for several threads.
+
+    Args:
+        num_cameras: cameras are numbered from 0.
+        settings: how images are chosen.
+        on_drop: is told the camera of each image that is given up, and how many; must return at once.
+        clock: seconds, monotonic; for tests.
+    """
+
+    def __init__(
+        self,
+        num_cameras: int,
+        settings: IntakeSettings,
+        on_drop: Callable[[int, int], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._on_drop = on_drop
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._closed = False
+        self._queues: list[deque[Arrival]] = [deque() for _ in range(num_cameras)]
+        self._last: list[Arrival | None] = [None] * num_cameras
+        self._depths: list[_DepthBuffer] = [_DepthBuffer(settings) for _ in range(num_cameras)]
+        self._gate = RateGate(settings.sync_slop_ns)
+
+    def use(self, settings: IntakeSettings) -> None:
+        """Other settings from the next image on."""
+        with self._changed:
+            self._settings = settings
+            for buffer in self._depths:
+                buffer.settings = settings
+
+    def put(self, camera: int, message: Any, stamp_ns: int) -> None:
+        """Adds an image; one for which there is no room drops the camera's oldest."""
+        with self._changed:
+            now = self._clock()
+            if self._closed or not self._gate.admits(camera, stamp_ns, now, self._settings.max_rate_hz):
+                self._on_drop(camera, 1)
+                return
+            waiting = self._queues[camera]
+            arrival = Arrival(camera, message, stamp_ns, now)
+            self._last[camera] = arrival
+            waiting.append(arrival)
+            while len(waiting) > self._settings.capacity:
+                waiting.popleft()
+                self._on_drop(camera, 1)
+            self._changed.notify()
+
+    def put_depth(self, camera: int, message: Any, stamp_ns: int) -> None:
+        """Adds the depth of a moment."""
+        with self._changed:
+            self._depths[camera].put(message, stamp_ns, self._clock())
+            self._changed.notify()
+
+    def take(self) -> list[Arrival] | None:
+        """Waits for the images to process next, at most one of each camera; ``None`` once the intake is closed."""
+        with self._changed:
+            while not self._closed:
+                batch, wait_s = self._choose(self._clock())
+                if batch:
+                    return batch
+                self._changed.wait(wait_s)
+            return None
+
+    def clear(self) -> None:
+        """Drops what is waiting."""
+        with self._changed:
+            self._drop_all()
+
+    def close(self) -> None:
+        """Ends every wait, now and later, and drops what is waiting."""
+        with self._changed:
+            self._closed = True
+            self._drop_all()
+            self._changed.notify_all()
+
+    def _drop_all(self) -> None:
+        for camera, waiting in enumerate(self._queues):
+            if waiting:
+                self._on_drop(camera, len(waiting))
+                waiting.clear()
+
+    def _choose(self, now: float) -> tuple[list[Arrival], float | None]:
+        """The images to process now, or none and how long to wait at most until there may be some."""
+        if self._settings.in_order:
+            heads = [waiting[0] for waiting in self._queues if waiting]
+            candidates = sorted(heads, key=lambda a: a.stamp_ns)[:1]
+        else:
+            pending = (arrival for waiting in self._queues for arrival in waiting)
+            candidates = sorted(pending, key=lambda a: a.stamp_ns, reverse=True)
+        wait_s: float | None = None
+        for pivot in candidates:
+            group = self._simultaneous(pivot)
+            remaining_s = self._remaining_wait_s(pivot, group, now)
+            if remaining_s <= 0:
+                return [self._pop(arrival) for arrival in group], None
+            wait_s = remaining_s if wait_s is None else min(wait_s, remaining_s)
+        return [], wait_s
+
+    def _simultaneous(self, pivot: Arrival) -> list[Arrival]:
+        """The image itself and the nearest in time of each other camera, by camera."""
+        group = [pivot]
+        for camera, waiting in enumerate(self._queues):
+            choice = list(waiting)[:1] if self._settings.in_order else list(waiting)
+            if camera == pivot.camera or not choice:
+                continue
+            nearest = min(choice, key=lambda a: abs(a.stamp_ns - pivot.stamp_ns))
+            if abs(nearest.stamp_ns - pivot.stamp_ns) <= self._settings.sync_slop_ns:
+                group.append(nearest)
+        return sorted(group, key=lambda a: a.camera)
+
+    def _remaining_wait_s(self, pivot: Arrival, group: list[Arrival], now: float) -> float:
+        """How long what is missing of these images may still be waited for; 0 or less when nothing is."""
+        waits = [0.0]
+        present = {arrival.camera for arrival in group}
+        for camera, last in enumerate(self._last):
+            if camera in present or last is None or now - last.received_at_s > _LIVE_S:
+                continue
+            if last.stamp_ns <= pivot.stamp_ns + self._settings.sync_slop_ns:  # else it has gone past this moment
+                waits.append(pivot.received_at_s + self._settings.sync_timeout_s - now)
+        if self._settings.depth:
+            waits += [self._depths[a.camera].remaining_wait_s(a, now) for a in group]
+        return max(waits)
+
+    def _pop(self, chosen: Arrival) -> Arrival:
+        """Removes an image from its queue, and drops those before it."""
+        waiting = self._queues[chosen.camera]
+        while (arrival := waiting.popleft()) is not chosen:
+            self._on_drop(arrival.camera, 1)
+        if not self._settings.depth:
+            return chosen
+        return replace(chosen, depth=self._depths[chosen.camera].nearest(chosen.stamp_ns))
+
+
+class _DepthBuffer:
+    """The last depth images of a camera."""
+
+    def __init__(self, settings: IntakeSettings) -> None:
+        self.settings = settings
+        self._items: deque[tuple[int, Any]] = deque(maxlen=8)
+        self._received_at_s: float | None = None
+
+    def put(self, message: Any, stamp_ns: int, now: float) -> None:
+        self._items.append((stamp_ns, message))
+        self._received_at_s = now
+
+    def nearest(self, stamp_ns: int) -> Any:
+        """The depth of this moment, or ``None``."""
+        if not self._items:
+            return None
+        found_ns, message = min(self._items, key=lambda item: abs(item[0] - stamp_ns))
+        return message if abs(found_ns - stamp_ns) <= self.settings.depth_slop_ns else None
+
+    def remaining_wait_s(self, arrival: Arrival, now: float) -> float:
+        """How long the depth of an image may still be waited for; 0 or less when it is there or will not come."""
+        silent = self._received_at_s is not None and now - self._received_at_s > _LIVE_S
+        past = bool(self._items) and self._items[-1][0] > arrival.stamp_ns + self.settings.depth_slop_ns
+        if silent or past or self.nearest(arrival.stamp_ns) is not None:
+            return 0.0
+        return arrival.received_at_s + self.settings.depth_timeout_s - now
+
+
+class RateGate:
+    """Admits images of a moment at most so often, and all cameras' images of an admitted moment.
+
+    Args:
+        slop_ns: stamps of one moment lie no farther apart.
+    """
+
+    _TOLERANCE = 0.1  # of the period: cameras jitter
+
+    def __init__(self, slop_ns: int) -> None:
+        self._slop_ns = slop_ns
+        self._admitted: set[int] = set()
+        self._stamp_ns = 0
+        self._at_s: float | None = None
+
+    def admits(self, camera: int, stamp_ns: int, now: float, max_rate_hz: float) -> bool:
+        """Whether to take this image, which came now."""
+        partner = camera not in self._admitted and abs(stamp_ns - self._stamp_ns) <= self._slop_ns
+        if self._at_s is not None and partner:
+            self._admitted.add(camera)
+            return True
+        if max_rate_hz > 0 and self._at_s is not None and now - self._at_s < (1 - self._TOLERANCE) / max_rate_hz:
+            return False
+        self._admitted, self._stamp_ns, self._at_s = {camera}, stamp_ns, now
+        return True

@@ -1,0 +1,125 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""All cameras of a node and the one thread that processes their images."""
+
+from __future__ import annotations
+
+import logging
+import queue
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from aliked_ros.ros.intake import Arrival, Intake, IntakeSettings
+from aliked_ros.ros.mailbox import Worker
+from aliked_ros.ros.node_config import TrackerNodeConfig
+
+if TYPE_CHECKING:
+    from aliked_ros.frontend.frontend import Frontend
+    from aliked_ros.ros.camera_stream import CameraStream
+    from aliked_ros.ros.stereo import StereoMatcher
+
+_NS = 1_000_000_000
+_JOINED_CAPACITY = 3  # images that wait for another camera's or for depth, and newer ones
+_logger = logging.getLogger(__name__)
+Command = Callable[[], None]
+
+
+class Pipeline:
+    """Has the images of all cameras processed by one thread, which alone uses the front-ends.
+
+    Whatever changes a front-end is handed over as a command and done before the next images.
+
+    Args:
+        intake: where the images wait.
+        after_image: is called with a camera's number after each of its images.
+    """
+
+    def __init__(self, intake: Intake, after_image: Callable[[int], None]) -> None:
+        self._intake = intake
+        self._after_image = after_image
+        self._streams: list[CameraStream] = []
+        self._stereo: StereoMatcher | None = None
+        self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._worker = Worker("tracker", intake, self._handle)
+
+    def start(self, streams: Sequence[CameraStream], stereo: StereoMatcher | None = None) -> None:
+        """Begins to process; the cameras in the order of their numbers, and what matches simultaneous images."""
+        self._streams = list(streams)
+        self._stereo = stereo
+        self._worker.start()
+
+    @property
+    def is_subscribed(self) -> bool:
+        """Whether images are taken."""
+        return any(stream.is_subscribed for stream in self._streams)
+
+    def subscribe(self) -> None:
+        """Starts to take images of all cameras."""
+        for stream in self._streams:
+            stream.subscribe()
+
+    def unsubscribe(self) -> None:
+        """Takes no more images and drops those that wait."""
+        for stream in self._streams:
+            stream.unsubscribe()
+        self._intake.clear()
+
+    def before_next_image(self, command: Command) -> None:
+        """Has the worker do something before it takes the next images."""
+        self._commands.put(command)
+
+    def for_each_frontend(self, command: Callable[[Frontend], None]) -> None:
+        """Has the worker do something to every camera's front-end before it takes the next images."""
+        for stream in self._streams:
+            self.before_next_image(lambda frontend=stream.frontend: command(frontend))  # type: ignore[misc]
+
+    def use(self, config: TrackerNodeConfig) -> None:
+        """Other live settings from the next images on."""
+        self._intake.use(intake_settings(config))
+        for stream in self._streams:
+            stream.use(config)
+
+    def close(self) -> None:
+        """Finishes the images in hand and ends the threads and topics."""
+        for stream in self._streams:
+            stream.unsubscribe()
+        self._intake.close()
+        self._worker.join()
+        for stream in self._streams:
+            stream.close()
+        if self._stereo is not None:
+            self._stereo.close()
+
+    def _handle(self, batch: list[Arrival]) -> None:
+        """Processes simultaneous images; whatever is wrong with one, the others and the next get their turn."""
+        self._run_commands()
+        found = []
+        for arrival in batch:
+            result = self._streams[arrival.camera].process(arrival)
+            self._after_image(arrival.camera)
+            if result is not None:
+                found.append((self._streams[arrival.camera].results, result, arrival.message.header))
+        if self._stereo is not None:
+            self._stereo.publish(found)
+
+    def _run_commands(self) -> None:
+        while not self._commands.empty():
+            try:
+                self._commands.get()()
+            except Exception:  # noqa: PERF203  commands are few; the images behind one must not be lost with it
+                _logger.exception("a change could not be made")
+
+
+def intake_settings(config: TrackerNodeConfig) -> IntakeSettings:
+    """How a node so configured chooses images."""
+    newest = 1 if len(config.camera_names) == 1 and not config.depth else _JOINED_CAPACITY
+    return IntakeSettings(
+        in_order=config.process_every_frame,
+        capacity=config.queue_size if config.process_every_frame else newest,
+        sync_slop_ns=round(config.sync_slop * _NS),
+        sync_timeout_s=config.sync_timeout,
+        depth=config.depth,
+        depth_slop_ns=round(config.depth_slop * _NS),
+        depth_timeout_s=config.depth_timeout,
+        max_rate_hz=config.max_rate,
+    )

@@ -1,0 +1,156 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which images are processed next, and with what."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+from aliked_ros.ros.intake import Arrival, Intake, IntakeSettings, RateGate
+
+MS = 1_000_000
+LEFT, RIGHT = 0, 1
+
+
+class Bench:
+    """An intake with a clock of its own."""
+
+    def __init__(self, cameras: int = 2, **settings: object) -> None:
+        self.now = 100.0
+        self.drops: list[int] = []
+        values = {"capacity": 3, "sync_slop_ns": 5 * MS, "sync_timeout_s": 0.03, **settings}
+        self.intake = Intake(
+            cameras,
+            IntakeSettings(**values),  # type: ignore[arg-type]
+            lambda camera, count: self.drops.extend([camera] * count),
+            lambda: self.now,
+        )
+
+    def put(self, camera: int, stamp_ms: float) -> None:
+        self.intake.put(camera, f"{camera}@{stamp_ms}", round(stamp_ms * MS))
+
+    def choose(self) -> tuple[list[str], float | None]:
+        batch, wait_s = self.intake._choose(self.now)
+        return [arrival.message for arrival in batch], wait_s
+
+
+def test_a_single_camera_gets_its_newest_image_at_once() -> None:
+    bench = Bench(1, capacity=1)
+    bench.put(LEFT, 1)
+    bench.put(LEFT, 2)
+    assert bench.drops == [LEFT]
+    assert bench.choose() == (["0@2"], None)
+    assert bench.choose() == ([], None)
+
+
+def test_images_of_one_moment_are_taken_together_and_older_ones_dropped() -> None:
+    bench = Bench()
+    for stamp in (0, 33, 66):
+        bench.put(LEFT, stamp)
+    bench.put(RIGHT, 1)
+    bench.put(RIGHT, 34)
+    assert bench.choose() == (["0@33", "1@34"], None), "the newest moment that is complete"
+    assert bench.drops == [LEFT, RIGHT]
+    batch, wait_s = bench.choose()
+    assert batch == []
+    assert wait_s == pytest.approx(0.03)
+    bench.put(RIGHT, 67)
+    assert bench.choose() == (["0@66", "1@67"], None)
+
+
+def test_a_camera_that_is_late_is_waited_for_and_one_that_stopped_is_not() -> None:
+    bench = Bench()
+    bench.put(LEFT, 0)
+    bench.put(RIGHT, 0)
+    assert len(bench.choose()[0]) == 2
+    bench.put(LEFT, 33)
+    assert bench.choose()[0] == []
+    bench.now += 0.031
+    assert bench.choose() == (["0@33"], None), "the wait is bounded"
+    bench.now += 2.0
+    bench.put(LEFT, 2066)
+    assert bench.choose() == (["0@2066"], None), "a silent camera is not waited for"
+
+
+def test_cameras_out_of_step_are_processed_one_by_one() -> None:
+    bench = Bench()
+    bench.put(RIGHT, 0)
+    assert bench.choose()[0] == ["1@0"]
+    bench.put(LEFT, 16)
+    bench.put(RIGHT, 33)
+    taken = [bench.choose()[0]]
+    bench.now += 0.05
+    taken += [bench.choose()[0] for _ in range(2)]
+    assert ["0@16"] in taken
+    assert ["1@33"] in taken
+    assert bench.drops == []
+
+
+def test_every_image_in_order() -> None:
+    bench = Bench(in_order=True, capacity=10)
+    for stamp in (0, 33, 66):
+        bench.put(LEFT, stamp)
+    for stamp in (0, 33, 66):
+        bench.put(RIGHT, stamp)
+    assert [bench.choose()[0] for _ in range(3)] == [[f"0@{stamp}", f"1@{stamp}"] for stamp in (0, 33, 66)]
+    bench.put(LEFT, 0)  # time jumped back
+    bench.put(RIGHT, 0)
+    assert bench.choose()[0] == ["0@0", "1@0"]
+    assert bench.drops == []
+
+
+def test_an_image_waits_for_its_depth_but_not_for_ever() -> None:
+    bench = Bench(1, depth=True, depth_slop_ns=20 * MS, depth_timeout_s=0.1)
+    bench.put(LEFT, 0)
+    assert bench.choose() == ([], pytest.approx(0.1))
+    bench.intake.put_depth(LEFT, "depth", 15 * MS)
+    (arrival,) = bench.intake.take() or []
+    assert arrival.depth == "depth"
+    bench.put(LEFT, 100)
+    assert bench.choose()[0] == []
+    bench.intake.put_depth(LEFT, "later", 140 * MS)
+    (arrival,) = bench.intake.take() or []
+    assert arrival.depth is None, "depth has gone past this image"
+    bench.put(LEFT, 200)
+    bench.now += 0.11
+    (arrival,) = bench.intake.take() or []
+    assert arrival.depth is None
+    bench.now += 2.0
+    bench.put(LEFT, 2300)
+    assert bench.choose()[0] == ["0@2300"], "depth that stopped is not waited for"
+
+
+def test_an_image_that_waits_does_not_hold_up_one_that_is_ready() -> None:
+    bench = Bench(1, depth=True, depth_slop_ns=5 * MS, depth_timeout_s=0.1)
+    bench.put(LEFT, 0)
+    bench.put(LEFT, 33)
+    bench.intake.put_depth(LEFT, "of the first", 0)
+    (arrival,) = bench.intake.take() or []
+    assert (arrival.message, arrival.depth) == ("0@0", "of the first")
+    assert bench.drops == []
+
+
+def test_the_rate_is_bounded_for_moments_and_not_for_cameras() -> None:
+    gate = RateGate(5 * MS)
+    admitted = []
+    for index in range(30):
+        now, stamp = index / 30, round(index / 30 * 1e9)
+        admitted.append((gate.admits(LEFT, stamp, now, 10.0), gate.admits(RIGHT, stamp + MS, now + 0.001, 10.0)))
+    assert admitted == [(index % 3 == 0, index % 3 == 0) for index in range(30)]
+    assert all(gate.admits(LEFT, 0, 1.0 + index / 1000, 0.0) for index in range(5)), "0 admits all"
+
+
+def test_closing_ends_the_wait_and_drops_what_is_there() -> None:
+    bench = Bench(1)
+    taken: list[list[Arrival] | None] = []
+    thread = threading.Thread(target=lambda: taken.append(bench.intake.take()))
+    thread.start()
+    bench.intake.close()
+    thread.join(10)
+    assert taken == [None]
+    bench.put(LEFT, 0)
+    assert bench.drops == [LEFT]

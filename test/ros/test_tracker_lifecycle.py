@@ -1,0 +1,125 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""The tracker as a managed node: every transition, again and again, and after failures."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+pytest.importorskip("aliked_msgs.msg._features", reason="aliked_msgs is not built: source env.sh")
+pytest.importorskip("lifecycle_msgs", reason="lifecycle_msgs is not installed")
+
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from node_harness import Station, TrackerBench, parameter_arguments, wait_until
+
+from aliked_ros.ros.child import NodeProcess
+
+pytestmark = pytest.mark.ros
+
+
+def change(station: Station, transition: int) -> bool:
+    request = ChangeState.Request(transition=Transition(id=transition))
+    return bool(station.call(ChangeState, "/tracker/change_state", request).success)
+
+
+def state(station: Station) -> int:
+    return int(station.call(GetState, "/tracker/get_state", GetState.Request()).current_state.id)
+
+
+@contextmanager
+def unconfigured(context: Any, directory: Path, **parameters: Any) -> Iterator[TrackerBench]:
+    station = Station(context)
+    try:
+        bench = TrackerBench(station, directory / "tracker.log")
+        values = {"model": "aliked-t16", "device": "cpu", "precision": "fp32", "autostart": False, **parameters}
+        with NodeProcess("aliked_ros.ros.tracker", parameter_arguments(**values), bench.log):
+            yield bench
+        assert "Traceback" not in bench.log_text()
+    finally:
+        station.close()
+
+
+def test_every_transition_again_and_again(ros_context: Any, tmp_path: Path, textured_image: np.ndarray) -> None:
+    with unconfigured(ros_context, tmp_path, process_every_frame=True) as tracker:
+        station, stamps = tracker.station, []
+        assert state(station) == State.PRIMARY_STATE_UNCONFIGURED
+        assert not tracker.reset().success, "nothing to reset yet"
+        for _ in range(2):
+            assert change(station, Transition.TRANSITION_CONFIGURE)
+            assert state(station) == State.PRIMARY_STATE_INACTIVE
+            assert tracker.image.get_subscription_count() == 0
+            for _ in range(2):
+                assert change(station, Transition.TRANSITION_ACTIVATE)
+                tracker.wait_until_connected()
+                wait_until(lambda: station.node.count_publishers("/tracker/features") == 1, "the features' publisher")
+                time.sleep(0.3)  # that we know the new publishers does not mean that they know us
+                stamps.append(tracker.send_image(textured_image))
+                assert tracker.received("features", stamps[-1]).num_features > 0
+                assert change(station, Transition.TRANSITION_DEACTIVATE)
+                wait_until(lambda: tracker.image.get_subscription_count() == 0, "the end of the subscription")
+            assert change(station, Transition.TRANSITION_CLEANUP)
+            wait_until(lambda: station.node.count_publishers("/tracker/features") == 0, "no publisher of features")
+        assert tracker.counters() == (4, 4, 0, 0)
+        assert change(station, Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)
+
+
+def test_a_failed_configuration_can_be_mended(ros_context: Any, tmp_path: Path) -> None:
+    with unconfigured(ros_context, tmp_path, weights="/no/such/file") as tracker:
+        station = tracker.station
+        assert not change(station, Transition.TRANSITION_CONFIGURE)
+        assert state(station) == State.PRIMARY_STATE_UNCONFIGURED
+        wait_until(lambda: "/no/such/file: no such weights file" in tracker.log_text(), "the reason")
+        assert station.set_parameters("/tracker", weights="").successful
+        assert change(station, Transition.TRANSITION_CONFIGURE)
+        refusal = station.set_parameters("/tracker", weights="/other")
+        assert not refusal.successful
+        assert "deactivate it and clean it up first" in refusal.reason
+        assert not station.set_parameters("/tracker", autostart=True).successful, "said at the start, once"
+        assert change(station, Transition.TRANSITION_CLEANUP)
+        assert station.set_parameters("/tracker", model="aliked-n16").successful
+        assert change(station, Transition.TRANSITION_CONFIGURE)
+
+
+def test_what_is_disabled_before_activation_stays_so(ros_context: Any, tmp_path: Path) -> None:
+    with unconfigured(ros_context, tmp_path) as tracker:
+        assert "when the node is active" in tracker.enable(False).message
+        assert change(tracker.station, Transition.TRANSITION_CONFIGURE)
+        assert change(tracker.station, Transition.TRANSITION_ACTIVATE)
+        assert tracker.image.get_subscription_count() == 0
+        assert tracker.enable(True).success
+        tracker.wait_until_connected()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("transitions", [0, 1, 2, 3, 4], ids=["unconfigured", "inactive", "active", "again", "cleaned"])
+def test_signals_end_it_in_every_state(
+    ros_context: Any, tmp_path: Path, number: signal.Signals, transitions: int
+) -> None:
+    sequence = (
+        Transition.TRANSITION_CONFIGURE,
+        Transition.TRANSITION_ACTIVATE,
+        Transition.TRANSITION_DEACTIVATE,
+        Transition.TRANSITION_CLEANUP,
+    )
+    station = Station(ros_context)
+    log = tmp_path / "tracker.log"
+    arguments = parameter_arguments(model="aliked-t16", autostart=False)
+    try:
+        with NodeProcess("aliked_ros.ros.tracker", arguments, log) as process:
+            for transition in sequence[:transitions]:
+                assert change(station, transition)
+            assert state(station) > 0
+            process.stop(number)
+    finally:
+        station.close()
+    assert "Traceback" not in log.read_text()
