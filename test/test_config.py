@@ -48,3 +48,17 @@ def test_descriptions_teach() -> None:
     assert "range: [-1, 1]" in described["min_similarity"]
     geometry = VerificationConfig.options()[0]
     assert "one of none, fundamental, essential, homography" in geometry.option.describe()
+
+
+@dataclass(frozen=True)
+class Rig(Config):
+    """Holds a list."""
+
+    cameras: tuple[str, ...] = option((), "their names", fixed=True)
+
+
+@pytest.mark.parametrize("value", ["left", ["left"], (1,), None])
+def test_a_list_holds_strings_and_nothing_else(value: object) -> None:
+    assert Rig(cameras=("left", "right")).cameras == ("left", "right")
+    with pytest.raises(ConfigError, match="cameras must be a list of strings"):
+        Rig(cameras=value)  # type: ignore[arg-type]

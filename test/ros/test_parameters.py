@@ -86,7 +86,8 @@ def test_every_option_of_the_tracker_is_declared_with_its_default(node: Node) ->
         assert parameters.get(kind) == kind()
         for named in kind.options():
             name = f"{prefix}.{named.name}" if prefix else named.name
-            assert node.get_parameter(name).value == named.default
+            value = node.get_parameter(name).value
+            assert (tuple(value) if named.is_list else value) == named.default
             assert named.option.help in node.describe_parameter(name).description
 
 
