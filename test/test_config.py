@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 
+from aliked_ros.config import Config, option
 from aliked_ros.errors import ConfigError
 from aliked_ros.frontend.config import ExtractorConfig, TrackingConfig, VerificationConfig
 

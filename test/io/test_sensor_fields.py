@@ -109,6 +109,15 @@ def test_calibrations_survive(camera: Camera) -> None:
     assert dataclasses.asdict(camera_from_info(as_message(fields))) == dataclasses.asdict(camera)
 
 
+def test_rectified_images_are_described_by_p() -> None:
+    fields = camera_info_fields(TUM_CAMERAS["fr1"], 7, "camera")
+    p = np.array([[400.0, 0, 310, -20], [0, 401, 230, 0], [0, 0, 1, 0]])
+    camera = camera_from_info(as_message({**fields, "p": p.reshape(-1)}), rectified=True)
+    assert (camera.fx, camera.fy, camera.cx, camera.cy, camera.distortion) == (400.0, 401.0, 310.0, 230.0, ())
+    with pytest.raises(CalibrationError):
+        camera_from_info(as_message({**fields, "p": np.zeros(12)}), rectified=True)
+
+
 def test_a_matrix_of_another_length_is_refused() -> None:
     fields = camera_info_fields(CAMERA, 7, "c")
     with pytest.raises(CalibrationError, match=r"camera_info\.k must have 9 values, got 8"):

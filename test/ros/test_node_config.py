@@ -14,11 +14,18 @@ import yaml
 from aliked_ros.camera import TUM_CAMERAS
 from aliked_ros.config import Config
 from aliked_ros.errors import ConfigError
-from aliked_ros.ros.node_config import PLAYER_GROUPS, TRACKER_GROUPS, PlayerConfig, TrackerNodeConfig
+from aliked_ros.ros.node_config import (
+    PLAYER_GROUPS,
+    TRACKER_GROUPS,
+    PlayerConfig,
+    TrackerNodeConfig,
+    camera_groups,
+)
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 FILES = ("tracker.yaml", "tum_fr1.yaml", "tum_fr2.yaml", "tum_fr3.yaml")
-GROUPS = {"/**": TRACKER_GROUPS, "/**/tracker": TRACKER_GROUPS, "/**/player": PLAYER_GROUPS}
+TRACKER = (*TRACKER_GROUPS, *camera_groups(()))
+GROUPS = {"/**": TRACKER, "/**/tracker": TRACKER, "/**/player": PLAYER_GROUPS}
 Groups = tuple[tuple[str, type[Config]], ...]
 
 
@@ -42,7 +49,7 @@ def defaults(groups: Groups) -> dict[str, Any]:
 
 
 def test_parameter_names_are_unique() -> None:
-    for groups in (TRACKER_GROUPS, PLAYER_GROUPS):
+    for groups in (TRACKER, PLAYER_GROUPS):
         assert len(defaults(groups)) == sum(len(kind.options()) for _, kind in groups)
 
 
