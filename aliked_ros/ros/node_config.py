@@ -131,6 +131,13 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 @dataclass(frozen=True)
+class NodeExtractorConfig(ExtractorConfig):
+    """The extractor of a node, which uses the network only when it is told to."""
+
+    offline: bool = option(True, "never use the network to fetch weights; `aliked-ros weights` fetches them once")
+
+
+@dataclass(frozen=True)
 class PlayerConfig(Config):
     """What the player replays, and how."""
 
@@ -175,7 +182,7 @@ class PlayerConfig(Config):
 # The parameters of each node: configurations, and the prefix of their parameters.
 TRACKER_GROUPS: tuple[tuple[str, type[Config]], ...] = (
     ("", TrackerNodeConfig),
-    ("", ExtractorConfig),
+    ("", NodeExtractorConfig),
     ("tracking", TrackingConfig),
     ("verification", VerificationConfig),
 )

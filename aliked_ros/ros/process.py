@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -21,6 +22,7 @@ from typing import Any
 import rclpy
 from rclpy.exceptions import NameValidationException, ParameterException
 from rclpy.executors import ExternalShutdownException, ShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -121,6 +123,10 @@ def run(main: Callable[[threading.Event], int], arguments: Sequence[str] | None 
         except (AlikedError, ParameterException, NameValidationException) as error:
             get_logger("aliked_ros").fatal(one_line(error))
             return 1
+        except rclpy_implementation.RCLError as error:
+            get_logger("aliked_ros").debug(traceback.format_exc())
+            get_logger("aliked_ros").fatal(f"ROS 2 refuses: {one_line(error)}{_security_hint()}")
+            return 1
         finally:
             if rclpy.ok():
                 rclpy.shutdown()
@@ -131,7 +137,12 @@ def _initialise(arguments: Sequence[str] | None) -> None:
     try:
         rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:  # the base of rclpy's errors, which have no public name
-        raise ConfigError(f"ROS arguments cannot be used: {one_line(error)}") from error
+        raise ConfigError(f"ROS arguments cannot be used: {one_line(error)}{_security_hint()}") from error
+
+
+def _security_hint() -> str:
+    """The likely remedy where security is on: its keys are missing, or the middleware is built without it."""
+    return "; docs/security.md has the steps" if os.environ.get("ROS_SECURITY_ENABLE") == "true" else ""
 
 
 def one_line(error: BaseException) -> str:
