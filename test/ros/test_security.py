@@ -25,7 +25,7 @@ from aliked_ros.ros.child import NodeProcess
 pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("domain")]
 
 # Each way to start a node adds names; together they must use all that the policy allows.
-TRACKERS = ({"use_sim_time": True}, {"image_transport": "compressed"})
+TRACKERS = ({"use_sim_time": True, "depth": True}, {"image_transport": "compressed"})
 PLAYERS = ({"publish_compressed": True, "use_sim_time": True}, {"wait_for": "tracker/features"})
 _QUIET_S = 1.0  # after which nothing more of a node is expected to be discovered
 
