@@ -61,6 +61,7 @@ setup(
         (f"share/{NAME}", ["package.xml"]),
         (f"share/{NAME}/launch", files("launch/*.launch.py")),
         (f"share/{NAME}/config", files("config/*.yaml")),
+        (f"share/{NAME}/config/security", files("config/security/*.xml")),
         (f"share/{NAME}/weights", ["weights/manifest.json", "weights/README.md"]),
         (f"share/{NAME}/aliked_msgs", files("aliked_msgs/msg/*.msg")),
     ],

@@ -23,7 +23,7 @@ INTRODUCTION = """\
 Made by `python -m tools.document_parameters` from the configuration classes, the only place where defaults are written;
 `ros2 param describe` and `--help` say the same. *Live* parameters may be set while the node runs;
 the tracker's others, but for those that are fixed, while it is not configured. With several `cameras`, the parameters
-of the tracker's last two rows exist once for each, below its name: `left.calibration`.
+of the tracker's last two rows hold for all of them, and exist for each below its name: `left.calibration` goes before.
 """
 
 

@@ -95,7 +95,7 @@ class TrackerNodeConfig(Config):
 
 @dataclass(frozen=True)
 class CameraConfig(Config):
-    """What is said of each camera, below its name where it has one: ``left.calibration``."""
+    """What is said of all cameras, or of one, below its name: ``left.calibration``."""
 
     calibration: str = option(
         "",
@@ -105,15 +105,19 @@ class CameraConfig(Config):
         False, "the images are rectified: camera_info's P describes them, and no distortion is left"
     )
 
+    def filled_from(self, common: CameraConfig) -> CameraConfig:
+        """What holds for a camera of which this was said, and that of all."""
+        return CameraConfig(self.calibration or common.calibration, self.rectified or common.rectified)
+
 
 def camera_groups(names: Sequence[str]) -> tuple[tuple[str, type[Config]], ...]:
-    """The parameters of these cameras, or of the one without a name where there are none.
+    """The parameters that hold for every camera, and those of each of these.
 
     Raises:
         ConfigError: a name is taken or does not fit into a topic's.
     """
     _check_names(names)
-    return tuple((name, CameraConfig) for name in (*names,) or ("",))
+    return tuple((name, CameraConfig) for name in ("", *names))
 
 
 def _check_names(names: Sequence[str]) -> None:

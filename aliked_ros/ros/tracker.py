@@ -211,7 +211,8 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]  # rclpy may not be inst
     ) -> CameraStream:
         from aliked_ros.frontend.frontend import Frontend
 
-        config, settings = self._settings.get(TrackerNodeConfig), self._settings.get(CameraConfig, camera.name)
+        config = self._settings.get(TrackerNodeConfig)
+        settings = self._settings.get(CameraConfig, camera.name).filled_from(self._settings.get(CameraConfig, ""))
         coords = Coords.RECTIFIED if settings.rectified else Coords.RAW
         return CameraStream(
             self,

@@ -23,6 +23,7 @@ from aliked_ros.ros.conversions import ns_from_time
 from aliked_ros.ros.image_conversions import depth_message, image_message
 
 pytestmark = pytest.mark.ros
+PARAMETERS = Path(__file__).resolve().parents[2] / "config" / "tracker.yaml"
 COMMON = {"model": "aliked-t16", "device": "cpu", "precision": "fp32", "process_every_frame": True, "warmup_width": 0}
 
 
@@ -43,7 +44,8 @@ def test_two_cameras_together_and_alone(ros_context: Any, tmp_path: Path, textur
             station.subscribe(kind, f"/tracker/{topic}", latched=kind is TrackerStatus)
         cameras = {name: station.publisher(Image, f"/{name}/image") for name in ("left", "right")}
         station.subscribe(TrackerStatus, "/tracker/right/status", latched=True)
-        arguments = parameter_arguments(**COMMON, cameras="[left, right]", sync_timeout=5.0)
+        arguments = ["--params-file", str(PARAMETERS)]  # that file is for one camera and for several
+        arguments += parameter_arguments(**COMMON, cameras="[left, right]", sync_timeout=5.0)
         with NodeProcess("aliked_ros.ros.tracker", arguments, tmp_path / "log"):
             station.wait_for("/tracker/right/status", lambda status: status.state == TrackerStatus.STATE_IDLE)
             wait_until(lambda: all(p.get_subscription_count() for p in cameras.values()), "both subscriptions")
