@@ -65,10 +65,10 @@ def test_the_package_is_in_the_index_with_its_files(install: Path) -> None:
     share = prefix / "share" / "aliked_ros"
     assert (prefix / "share/ament_index/resource_index/packages/aliked_ros").is_file()
     assert (share / "package.xml").read_text() == (ROOT / "package.xml").read_text()
-    for folder, pattern in (("launch", "*.launch.py"), ("config", "*.yaml")):
+    for folder, pattern in (("launch", "*.launch.py"), ("config", "*.yaml"), ("config/security", "*.xml")):
         wanted = {path.name for path in (ROOT / folder).glob(pattern)}
         assert wanted
-        assert {path.name for path in (share / folder).iterdir()} == wanted
+        assert {path.name for path in (share / folder).iterdir() if path.is_file()} == wanted
     assert (share / "weights/manifest.json").read_text() == (ROOT / "weights/manifest.json").read_text()
 
 
