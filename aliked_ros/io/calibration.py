@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from aliked_ros.camera import Camera
+from aliked_ros.camera import TUM_CAMERAS, Camera
 from aliked_ros.errors import CalibrationError, SourceError
 
 FILE_NAME = "camera.yaml"  # the calibration that lies beside a sequence
@@ -41,6 +41,16 @@ def read_camera(path: Path) -> Camera:
         raise CalibrationError(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise SourceError(f"{path}: not a camera_info file ({_complaint(error)}); {_REMEDY}") from error
+
+
+def camera_named(name: str) -> Camera:
+    """The calibration that a user names: one of TUM's Kinects (fr1, fr2, fr3) or a camera_info YAML file.
+
+    Raises:
+        SourceError: the file is missing or is not of that format.
+        CalibrationError: its values are impossible.
+    """
+    return TUM_CAMERAS[name] if name in TUM_CAMERAS else read_camera(Path(name))
 
 
 def write_camera(path: Path, camera: Camera, name: str = "camera") -> None:

@@ -8,15 +8,12 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from aliked_ros.camera import TUM_CAMERAS, Camera
-from aliked_ros.errors import AlikedError, ConfigError
-from aliked_ros.io.calibration import read_camera
+from aliked_ros.errors import AlikedError
 from aliked_ros.io.messages.descriptors import DescriptorDtype
 from aliked_ros.io.messages.encodings import DepthArray
 from aliked_ros.ros import qos
@@ -67,16 +64,11 @@ class CameraStream:
         camera: which one of the node's.
         config: how images are taken.
         settings: what was said of this camera.
-        frontend: belongs to the caller of :meth:`process` from now on.
+        frontend: has the calibration that the settings name; belongs to the caller of :meth:`process` from now on.
         monitor: counts.
         results: publishes what was found.
         intake: gets the images.
         before_next_image: has something done to the front-end by the thread that owns it.
-
-    Raises:
-        SourceError: the calibration cannot be read.
-        CalibrationError: the calibration is impossible.
-        ConfigError: the calibration contradicts the settings.
     """
 
     def __init__(
@@ -109,8 +101,6 @@ class CameraStream:
         self._subscriptions: list[Any] = []
         self._last_calibration: tuple[Any, ...] = ()
         self._last_result: FrameResult | None = None
-        if settings.calibration:
-            frontend.set_camera(_calibration(settings))
         self._debug_view = DebugView(node, config.trail_length, camera.output)
 
     @property
@@ -252,14 +242,6 @@ class CameraStream:
             self._log.error(f"image could not be processed\n{traceback.format_exc()}")
         else:
             self._log_failure(f"image could not be processed: {text}")
-
-
-def _calibration(settings: CameraConfig) -> Camera:
-    name = settings.calibration
-    camera = TUM_CAMERAS[name] if name in TUM_CAMERAS else read_camera(Path(name))
-    if settings.rectified and camera.distortion:
-        raise ConfigError(f"calibration {name} has distortion, but rectified images have none; leave one of them out")
-    return camera
 
 
 def _raw_stamp_ns(message: Any) -> int:

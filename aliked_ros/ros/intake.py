@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 _LIVE_S = 1.0  # a camera that was silent for longer is not waited for
-_NS = 1_000_000_000
+_EARLY_DEPTHS = 5  # depth images that may come before their image does
 
 
 @dataclass(frozen=True)
@@ -63,16 +63,14 @@ class Intake:
         self._changed = threading.Condition()
         self._closed = False
         self._queues: list[deque[Arrival]] = [deque() for _ in range(num_cameras)]
-        self._last: list[Arrival | None] = [None] * num_cameras
-        self._depths: list[_DepthBuffer] = [_DepthBuffer(settings) for _ in range(num_cameras)]
+        self._last: list[tuple[int, float] | None] = [None] * num_cameras  # stamp and arrival of the newest image
+        self._depths = [_DepthBuffer() for _ in range(num_cameras)]
         self._gate = RateGate(settings.sync_slop_ns)
 
     def use(self, settings: IntakeSettings) -> None:
         """Other settings from the next image on."""
         with self._changed:
             self._settings = settings
-            for buffer in self._depths:
-                buffer.settings = settings
 
     def put(self, camera: int, message: Any, stamp_ns: int) -> None:
         """Adds an image; one for which there is no room drops the camera's oldest."""
@@ -82,9 +80,8 @@ class Intake:
                 self._on_drop(camera, 1)
                 return
             waiting = self._queues[camera]
-            arrival = Arrival(camera, message, stamp_ns, now)
-            self._last[camera] = arrival
-            waiting.append(arrival)
+            self._last[camera] = (stamp_ns, now)
+            waiting.append(Arrival(camera, message, stamp_ns, now))
             while len(waiting) > self._settings.capacity:
                 waiting.popleft()
                 self._on_drop(camera, 1)
@@ -93,7 +90,8 @@ class Intake:
     def put_depth(self, camera: int, message: Any, stamp_ns: int) -> None:
         """Adds the depth of a moment."""
         with self._changed:
-            self._depths[camera].put(message, stamp_ns, self._clock())
+            if not self._closed:
+                self._depths[camera].put(message, stamp_ns, self._clock(), self._settings)
             self._changed.notify()
 
     def take(self) -> list[Arrival] | None:
@@ -107,7 +105,7 @@ class Intake:
             return None
 
     def clear(self) -> None:
-        """Drops what is waiting."""
+        """Drops what is waiting, and forgets what has been."""
         with self._changed:
             self._drop_all()
 
@@ -123,6 +121,8 @@ class Intake:
             if waiting:
                 self._on_drop(camera, len(waiting))
                 waiting.clear()
+        self._last = [None] * len(self._queues)
+        self._depths = [_DepthBuffer() for _ in self._queues]
 
     def _choose(self, now: float) -> tuple[list[Arrival], float | None]:
         """The images to process now, or none and how long to wait at most until there may be some."""
@@ -158,12 +158,12 @@ class Intake:
         waits = [0.0]
         present = {arrival.camera for arrival in group}
         for camera, last in enumerate(self._last):
-            if camera in present or last is None or now - last.received_at_s > _LIVE_S:
+            if camera in present or last is None or now - last[1] > _LIVE_S:
                 continue
-            if last.stamp_ns <= pivot.stamp_ns + self._settings.sync_slop_ns:  # else it has gone past this moment
+            if last[0] <= pivot.stamp_ns + self._settings.sync_slop_ns:  # else it has gone past this moment
                 waits.append(pivot.received_at_s + self._settings.sync_timeout_s - now)
         if self._settings.depth:
-            waits += [self._depths[a.camera].remaining_wait_s(a, now) for a in group]
+            waits += [self._depths[a.camera].remaining_wait_s(a, now, self._settings) for a in group]
         return max(waits)
 
     def _pop(self, chosen: Arrival) -> Arrival:
@@ -173,35 +173,36 @@ class Intake:
             self._on_drop(arrival.camera, 1)
         if not self._settings.depth:
             return chosen
-        return replace(chosen, depth=self._depths[chosen.camera].nearest(chosen.stamp_ns))
+        return replace(chosen, depth=self._depths[chosen.camera].nearest(chosen.stamp_ns, self._settings))
 
 
 class _DepthBuffer:
-    """The last depth images of a camera."""
+    """The last depth images of a camera: as many as images may wait for theirs, and some that come before theirs."""
 
-    def __init__(self, settings: IntakeSettings) -> None:
-        self.settings = settings
-        self._items: deque[tuple[int, Any]] = deque(maxlen=8)
+    def __init__(self) -> None:
+        self._items: deque[tuple[int, Any]] = deque()
         self._received_at_s: float | None = None
 
-    def put(self, message: Any, stamp_ns: int, now: float) -> None:
+    def put(self, message: Any, stamp_ns: int, now: float, settings: IntakeSettings) -> None:
         self._items.append((stamp_ns, message))
+        while len(self._items) > settings.capacity + _EARLY_DEPTHS:
+            self._items.popleft()
         self._received_at_s = now
 
-    def nearest(self, stamp_ns: int) -> Any:
+    def nearest(self, stamp_ns: int, settings: IntakeSettings) -> Any:
         """The depth of this moment, or ``None``."""
         if not self._items:
             return None
         found_ns, message = min(self._items, key=lambda item: abs(item[0] - stamp_ns))
-        return message if abs(found_ns - stamp_ns) <= self.settings.depth_slop_ns else None
+        return message if abs(found_ns - stamp_ns) <= settings.depth_slop_ns else None
 
-    def remaining_wait_s(self, arrival: Arrival, now: float) -> float:
+    def remaining_wait_s(self, arrival: Arrival, now: float, settings: IntakeSettings) -> float:
         """How long the depth of an image may still be waited for; 0 or less when it is there or will not come."""
         silent = self._received_at_s is not None and now - self._received_at_s > _LIVE_S
-        past = bool(self._items) and self._items[-1][0] > arrival.stamp_ns + self.settings.depth_slop_ns
-        if silent or past or self.nearest(arrival.stamp_ns) is not None:
+        past = bool(self._items) and self._items[-1][0] > arrival.stamp_ns + settings.depth_slop_ns
+        if silent or past or self.nearest(arrival.stamp_ns, settings) is not None:
             return 0.0
-        return arrival.received_at_s + self.settings.depth_timeout_s - now
+        return arrival.received_at_s + settings.depth_timeout_s - now
 
 
 class RateGate:

@@ -83,6 +83,7 @@ class TrackerNodeConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _check_names(self.cameras)
         size = len(self.source_id.encode())
         if not 1 <= size <= _SOURCE_ID_BYTES:
             raise ConfigError(f"source_id must have 1 to {_SOURCE_ID_BYTES} bytes, got {size}: {self.source_id!r}")

@@ -103,7 +103,7 @@ class NodeParameters:
         configs = []
         for prefix, config in self._configs:
             options = {_full_name(prefix, named.name): named for named in config.options()}
-            ours = {options[name].name: value for name, value in values.items() if name in options}
+            ours = {options[name].name: _as_tuple(value) for name, value in values.items() if name in options}
             self._require_changeable([options[name] for name in values if name in options])
             configs.append((prefix, config.replace(**ours)))
         return configs

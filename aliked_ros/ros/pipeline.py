@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import queue
 from collections.abc import Callable, Sequence
@@ -71,7 +72,7 @@ class Pipeline:
     def for_each_frontend(self, command: Callable[[Frontend], None]) -> None:
         """Has the worker do something to every camera's front-end before it takes the next images."""
         for stream in self._streams:
-            self.before_next_image(lambda frontend=stream.frontend: command(frontend))  # type: ignore[misc]
+            self.before_next_image(functools.partial(command, stream.frontend))
 
     def use(self, config: TrackerNodeConfig) -> None:
         """Other live settings from the next images on."""

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped
@@ -20,9 +19,8 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from aliked_msgs.msg import Features
-from aliked_ros.camera import TUM_CAMERAS, Camera
 from aliked_ros.errors import AlikedError
-from aliked_ros.io.calibration import read_camera
+from aliked_ros.io.calibration import camera_named
 from aliked_ros.io.frames import Frame, FrameSource
 from aliked_ros.io.sources.opening import open_source
 from aliked_ros.ros import qos
@@ -207,15 +205,9 @@ def _open(config: PlayerConfig) -> FrameSource:
         config.input,
         start_s=config.start,
         duration_s=config.duration or None,
-        camera=_calibration(config.calibration),
+        camera=camera_named(config.calibration) if config.calibration else None,
         image_topic=config.image_topic or None,
     )
-
-
-def _calibration(name: str) -> Camera | None:
-    if not name:
-        return None
-    return TUM_CAMERAS[name] if name in TUM_CAMERAS else read_camera(Path(name))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

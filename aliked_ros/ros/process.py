@@ -50,8 +50,8 @@ def stop_on_signals() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def exit_in_time(stop: threading.Event, within_s: float) -> Iterator[None]:
-    """Ends the process with 0 when it was asked to stop and the context is not left in time.
+def exit_in_time(stop: threading.Event, within_s: float, code: Callable[[], int]) -> Iterator[None]:
+    """Ends the process with this exit code when it was asked to stop and the context is not left in time.
 
     What can't be interrupted, such as the import of a library or a transition that waits for one, must not hold up a
     robot's shutdown; the operating system takes back what the process holds.
@@ -62,7 +62,7 @@ def exit_in_time(stop: threading.Event, within_s: float) -> Iterator[None]:
         stop.wait()
         if not left.wait(within_s):
             logging.shutdown()
-            os._exit(0)
+            os._exit(code())
 
     threading.Thread(target=watch, name="exit in time", daemon=True).start()
     try:
@@ -86,6 +86,11 @@ class SpinThread:
         self._stop = stop
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._spin, name="executor", daemon=True)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a callback's error ended the thread."""
+        return self._error is not None
 
     def __enter__(self) -> SpinThread:
         self._thread.start()

@@ -18,8 +18,10 @@ import numpy as np
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
 
-from aliked_ros.errors import AlikedError
+from aliked_ros.camera import Camera
+from aliked_ros.errors import AlikedError, ConfigError
 from aliked_ros.frontend.config import ExtractorConfig, TrackingConfig, VerificationConfig
+from aliked_ros.io.calibration import camera_named
 from aliked_ros.io.messages.message_fields import Coords
 from aliked_ros.io.messages.status_fields import TrackerState
 from aliked_ros.ros.camera_stream import CameraName, CameraStream
@@ -121,7 +123,11 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]  # rclpy may not be inst
         return self._transition(self._release)
 
     def _transition(self, change: Any) -> TransitionCallbackReturn:
-        """Makes a change; when it fails, the node is as after cleanup, or, with a fault of ours, as after an error."""
+        """Makes a change.
+
+        When it fails the node ends up unconfigured: after a failed configuration at once, after any other failed
+        transition, and after a fault of ours, by way of :meth:`on_error`.
+        """
         with self._lock:
             try:
                 change()
@@ -130,7 +136,8 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]  # rclpy may not be inst
                 self._release()
                 if not self._is_starting:  # else whoever called start() says so
                     self.get_logger().error(one_line(error))
-                return TransitionCallbackReturn.FAILURE
+                # A failed activation would leave an inactive node, which has to have a network.
+                return TransitionCallbackReturn.FAILURE if change == self._configure else TransitionCallbackReturn.ERROR
             except Exception as error:  # noqa: BLE001  rclpy would swallow it without a word
                 self._failure = error
                 self.get_logger().error(f"transition failed\n{traceback.format_exc()}")
@@ -142,6 +149,7 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]  # rclpy may not be inst
         self._is_configured = True
         self._publish_status()
         self.get_logger().debug("loading the network")
+        calibrations = [self._calibration_of(camera) for camera in self._cameras]  # before what takes long
         from aliked_ros.frontend.extractor import Extractor  # torch takes seconds, and signals come before
 
         extractor = Extractor.from_config(self._settings.get(ExtractorConfig))
@@ -150,7 +158,7 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]  # rclpy may not be inst
         for reporter in self._reporters:
             reporter.set_engine(extractor.info, warnings)
         self._extractor = extractor
-        self._pipeline = self._make_pipeline(extractor)
+        self._pipeline = self._make_pipeline(extractor, calibrations)
         # What was loaded stays: the collector need not look at torch's objects again and again, in mid-image.
         gc.collect()
         gc.freeze()
@@ -194,34 +202,61 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]  # rclpy may not be inst
         for monitor in self._monitors:
             monitor.set_state(state)
 
-    def _make_pipeline(self, extractor: Extractor) -> Pipeline:
+    def _settings_of(self, camera: CameraName) -> CameraConfig:
+        return self._settings.get(CameraConfig, camera.name).filled_from(self._settings.get(CameraConfig, ""))
+
+    def _calibration_of(self, camera: CameraName) -> Camera | None:
+        """The calibration that the parameters name.
+
+        Raises:
+            SourceError: it cannot be read.
+            CalibrationError: it is impossible.
+            ConfigError: it contradicts other parameters.
+        """
+        settings = self._settings_of(camera)
+        if not settings.calibration:
+            return None
+        calibration = camera_named(settings.calibration)
+        if settings.rectified and calibration.distortion:
+            raise ConfigError(
+                f"calibration {settings.calibration} has distortion, but rectified images have none; "
+                "leave one of them out"
+            )
+        return calibration
+
+    def _make_pipeline(self, extractor: Extractor, calibrations: Sequence[Camera | None]) -> Pipeline:
         config = self._settings.get(TrackerNodeConfig)
         intake = Intake(
             len(self._cameras), intake_settings(config), lambda camera, count: self._monitors[camera].dropped(count)
         )
         pipeline = Pipeline(intake, lambda camera: self._reporters[camera].publish_status())
-        streams = [self._make_stream(camera, extractor, intake, pipeline) for camera in self._cameras]
+        streams = [
+            self._make_stream(camera, self._make_frontend(extractor, calibration), intake, pipeline)
+            for camera, calibration in zip(self._cameras, calibrations, strict=True)
+        ]
         if len(streams) > 1:
             self._stereo = StereoMatcher(self, self._settings.get(TrackingConfig).min_similarity)
         pipeline.start(streams, self._stereo)
         return pipeline
 
-    def _make_stream(
-        self, camera: CameraName, extractor: Extractor, intake: Intake, pipeline: Pipeline
-    ) -> CameraStream:
+    def _make_frontend(self, extractor: Extractor, calibration: Camera | None) -> Frontend:
         from aliked_ros.frontend.frontend import Frontend
 
-        config = self._settings.get(TrackerNodeConfig)
-        settings = self._settings.get(CameraConfig, camera.name).filled_from(self._settings.get(CameraConfig, ""))
+        tracking, verification = self._settings.get(TrackingConfig), self._settings.get(VerificationConfig)
+        return Frontend(extractor, tracking, verification, calibration)
+
+    def _make_stream(self, camera: CameraName, frontend: Frontend, intake: Intake, pipeline: Pipeline) -> CameraStream:
+        config, settings = self._settings.get(TrackerNodeConfig), self._settings_of(camera)
+        info = frontend.extractor.info
         coords = Coords.RECTIFIED if settings.rectified else Coords.RAW
         return CameraStream(
             self,
             camera,
             config,
             settings,
-            Frontend(extractor, self._settings.get(TrackingConfig), self._settings.get(VerificationConfig)),
+            frontend,
             self._monitors[camera.index],
-            ResultPublisher(self, camera.name or config.source_id, extractor.info, camera.output, coords),
+            ResultPublisher(self, camera.name or config.source_id, info, camera.output, coords),
             intake,
             pipeline.before_next_image,
         )
@@ -299,10 +334,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(stop: threading.Event) -> int:
-    with exit_in_time(stop, _EXIT_WITHIN_S):
-        node = TrackerNode()
+    node = TrackerNode()
+    spin = SpinThread([node], stop)
+    with exit_in_time(stop, _EXIT_WITHIN_S, lambda: int(spin.has_failed)):
         try:
-            with SpinThread([node], stop):
+            with spin:
                 if node.autostart:
                     node.start()
                 stop.wait()

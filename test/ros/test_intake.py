@@ -124,6 +124,24 @@ def test_an_image_waits_for_its_depth_but_not_for_ever() -> None:
     assert bench.choose()[0] == ["0@2300"], "depth that stopped is not waited for"
 
 
+def test_as_many_depths_are_kept_as_images_may_wait() -> None:
+    bench = Bench(1, in_order=True, capacity=30, depth=True, depth_slop_ns=5 * MS, depth_timeout_s=0.1)
+    for index in range(30):
+        bench.intake.put_depth(LEFT, index, 33 * index * MS)
+        bench.put(LEFT, 33 * index)
+    taken = [arrival for _ in range(30) for arrival in bench.intake.take() or []]
+    assert [arrival.depth for arrival in taken] == list(range(30))
+    assert bench.drops == []
+
+
+def test_what_came_before_a_pause_is_not_joined_after_it() -> None:
+    bench = Bench(1, depth=True, depth_slop_ns=5 * MS, depth_timeout_s=0.1)
+    bench.intake.put_depth(LEFT, "old", 0)
+    bench.intake.clear()
+    bench.put(LEFT, 0)
+    assert bench.choose() == ([], pytest.approx(0.1))
+
+
 def test_an_image_that_waits_does_not_hold_up_one_that_is_ready() -> None:
     bench = Bench(1, depth=True, depth_slop_ns=5 * MS, depth_timeout_s=0.1)
     bench.put(LEFT, 0)

@@ -101,15 +101,27 @@ def test_what_is_disabled_before_activation_stays_so(ros_context: Any, tmp_path:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("transitions", [0, 1, 2, 3, 4], ids=["unconfigured", "inactive", "active", "again", "cleaned"])
+@pytest.mark.parametrize(
+    ("transitions", "expected"),
+    [
+        (0, State.PRIMARY_STATE_UNCONFIGURED),
+        (1, State.PRIMARY_STATE_INACTIVE),
+        (2, State.PRIMARY_STATE_ACTIVE),
+        (3, State.PRIMARY_STATE_INACTIVE),
+        (4, State.PRIMARY_STATE_UNCONFIGURED),
+        (5, State.PRIMARY_STATE_FINALIZED),
+    ],
+    ids=["unconfigured", "inactive", "active", "deactivated", "cleaned up", "finalized"],
+)
 def test_signals_end_it_in_every_state(
-    ros_context: Any, tmp_path: Path, number: signal.Signals, transitions: int
+    ros_context: Any, tmp_path: Path, number: signal.Signals, transitions: int, expected: int
 ) -> None:
     sequence = (
         Transition.TRANSITION_CONFIGURE,
         Transition.TRANSITION_ACTIVATE,
         Transition.TRANSITION_DEACTIVATE,
         Transition.TRANSITION_CLEANUP,
+        Transition.TRANSITION_UNCONFIGURED_SHUTDOWN,
     )
     station = Station(ros_context)
     log = tmp_path / "tracker.log"
@@ -118,8 +130,37 @@ def test_signals_end_it_in_every_state(
         with NodeProcess("aliked_ros.ros.tracker", arguments, log) as process:
             for transition in sequence[:transitions]:
                 assert change(station, transition)
-            assert state(station) > 0
+            assert state(station) == expected
             process.stop(number)
     finally:
         station.close()
     assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_it_while_a_service_has_it_configured(
+    ros_context: Any, tmp_path: Path, number: signal.Signals
+) -> None:
+    station, log = Station(ros_context), tmp_path / "tracker.log"
+    arguments = [*parameter_arguments(model="aliked-t16", autostart=False), "--log-level", "tracker:=debug"]
+    client = station.node.create_client(ChangeState, "/tracker/change_state")
+    try:
+        with NodeProcess("aliked_ros.ros.tracker", arguments, log) as process:
+            wait_until(client.service_is_ready, "the service")
+            client.call_async(ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE)))
+            wait_until(lambda: "loading the network" in log.read_text(), "the transition's begin")
+            process.stop(number)
+    finally:
+        station.node.destroy_client(client)
+        station.close()
+    assert "Traceback" not in log.read_text()
+
+
+def test_a_calibration_that_cannot_be_read_leaves_nothing_behind(ros_context: Any, tmp_path: Path) -> None:
+    with unconfigured(ros_context, tmp_path, calibration="/no/such.yaml") as tracker:
+        station = tracker.station
+        assert not change(station, Transition.TRANSITION_CONFIGURE)
+        wait_until(lambda: "/no/such.yaml: cannot be read" in tracker.log_text(), "the reason")
+        assert station.set_parameters("/tracker", calibration="fr2").successful
+        assert change(station, Transition.TRANSITION_CONFIGURE)
+        wait_until(lambda: station.node.count_publishers("/tracker/features") == 1, "the one publisher of features")
