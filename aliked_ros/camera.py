@@ -34,6 +34,7 @@ class Camera:
     distortion: tuple[float, ...] = ()  # in OpenCV's order: k1, k2, p1, p2, k3, ...
 
     def __post_init__(self) -> None:
+        self._check_model()  # first: of a hostile message the coefficients may be a million
         values = (self.fx, self.fy, self.cx, self.cy, *self.distortion)
         if not np.all(np.isfinite(values)):
             raise CalibrationError(f"calibration has a value that is not finite: {values}; calibrate the camera")
@@ -44,6 +45,8 @@ class Camera:
             )
         if self.width <= 0 or self.height <= 0:
             raise CalibrationError(f"calibration is for an image of {self.width}×{self.height} pixels")
+
+    def _check_model(self) -> None:
         counts = _COEFFICIENT_COUNTS.get(self.distortion_model)
         if counts is None:
             known = ", ".join(_COEFFICIENT_COUNTS)

@@ -37,3 +37,11 @@ class WeightsError(AlikedError):
 
 class DeviceError(AlikedError, RuntimeError):
     """The requested device or precision is not available on this machine."""
+
+
+class DeviceMemoryError(DeviceError):
+    """The device's memory does not suffice for an image or for the network."""
+
+
+class DeviceLostError(DeviceError):
+    """The device failed while it was in use, and this process cannot use it any more."""

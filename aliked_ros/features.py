@@ -33,6 +33,19 @@ def _require(name: str, array: Any, dtype: Any, shape: tuple[int | None, ...]) -
 
 
 @dataclass(frozen=True, eq=False)
+class MutualNeighbours:
+    """Of each of an image's features the one of an earlier image such that both are each other's nearest."""
+
+    reference: Float32Array  # (K, D) the earlier image's descriptors, the very array of its Features
+    partners: NDArray[np.int32]  # (N,) rows of the earlier image's Features, -1 for none
+    similarities: Float32Array  # (N,) cosine of the descriptors, 0 for none
+
+    def __post_init__(self) -> None:
+        _require("partners", self.partners, np.int32, (None,))
+        _require("similarities", self.similarities, np.float32, (len(self.partners),))
+
+
+@dataclass(frozen=True, eq=False)
 class Features:
     """Local features of one image, strongest first."""
 
@@ -42,7 +55,8 @@ class Features:
     image_width: int
     image_height: int
     dispersity: Float32Array | None = None  # (N,) spread of the score peak, DKD (ALIKE, arXiv 2112.02906)
-    sigma_px: Float32Array | None = None  # (N,) 1-sigma localisation error in pixels, where it was estimated
+    sigma_px: Float32Array | None = None  # (N,) 1-sigma error along an axis, pixels; NaN where unknown
+    mutual: MutualNeighbours | None = None  # in an earlier image, where the engine has matched already
 
     def __post_init__(self) -> None:
         count = len(self.scores)
@@ -52,6 +66,8 @@ class Features:
         for name in ("dispersity", "sigma_px"):
             if getattr(self, name) is not None:
                 _require(name, getattr(self, name), np.float32, (count,))
+        if self.mutual is not None:
+            _require("mutual.partners", self.mutual.partners, np.int32, (count,))
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -89,7 +105,7 @@ class Matches:
     indices_ref: NDArray[np.uint32]  # (M,) rows of the reference's Features
     xy: Float32Array  # (M, 2) pixels in the image
     xy_ref: Float32Array  # (M, 2) pixels in the reference
-    similarities: Float32Array  # (M,) cosine of the descriptors
+    similarities: Float32Array  # (M,) cosine of the descriptors, or the match's probability where lightglue matched
     matcher: str
     inliers: NDArray[np.bool_] | None = None  # (M,) agrees with the model; None where nothing was verified
     model: TwoViewModel | None = None
@@ -123,7 +139,7 @@ class Tracks:
     xy_norm: Float32Array | None = None  # (T, 2) undistorted, on the z = 1 plane; None without a calibration
     velocity: Float32Array | None = None  # (T, 2) of xy_norm, 1/s; NaN at a track's first observation
     depth_m: Float32Array | None = None  # (T,) metres along the optical axis, NaN where unknown
-    sigma_px: Float32Array | None = None  # (T,)
+    sigma_px: Float32Array | None = None  # (T,) that of the features
 
     def __post_init__(self) -> None:
         count = len(self.ids)

@@ -17,6 +17,7 @@ from aliked_ros.errors import AlikedError, ConfigError
 from aliked_ros.frontend.config import ExtractorConfig
 
 Detector = Callable[[Image], int]  # an image (H, W, 3) uint8 RGB to the number of its features
+Extract = Callable[[Image], Any]  # ... to what the method itself returns
 OURS = "aliked_ros"
 _REQUIREMENTS = "pip install -r requirements/bench.txt"
 _MODULES = {  # module, package, and what to do where it is missing
@@ -74,7 +75,16 @@ def require_packages(candidate: Candidate) -> Any:
 
 
 def build(candidate: Candidate) -> Detector:
-    """Loads a candidate and pins its threads.
+    """A candidate as something to time, which counts its features; raises what :func:`load` raises."""
+    extract, count = load(candidate), _COUNTS[candidate.method]
+    return lambda image: count(extract(image))
+
+
+def load(candidate: Candidate) -> Extract:
+    """Loads a candidate and pins its threads; it returns features in its own form.
+
+    That is :class:`aliked_ros.features.Features` of this project, a dictionary of tensors of XFeat, keypoints and
+    descriptors of OpenCV.
 
     Raises:
         PeerMissingError: it is not installed.
@@ -87,10 +97,19 @@ def build(candidate: Candidate) -> Detector:
     return builders[candidate.method](candidate)
 
 
-def _ours(candidate: Candidate) -> Detector:
+_COUNTS: dict[str, Callable[[Any], int]] = {
+    OURS: len,
+    "kornia": lambda features: len(features.keypoints.numpy()),
+    "xfeat": lambda features: len(features["keypoints"].numpy()),
+    "sift": lambda found: len(found[0]),
+    "orb": lambda found: len(found[0]),
+}
+
+
+def _ours(candidate: Candidate) -> Extract:
     from aliked_ros.frontend.extractor import Extractor
 
-    extractor = Extractor.from_pretrained(
+    return Extractor.from_pretrained(
         candidate.model,
         device="cpu",
         precision=candidate.precision,
@@ -99,10 +118,9 @@ def _ours(candidate: Candidate) -> Detector:
         engine="fast",
         threads=candidate.threads,
     )
-    return lambda image: len(extractor(image))
 
 
-def _kornia(candidate: Candidate) -> Detector:
+def _kornia(candidate: Candidate) -> Extract:
     """kornia's ALIKED with the official weights, read from this machine instead of downloaded."""
     feature = require_packages(candidate)
     import torch
@@ -116,15 +134,14 @@ def _kornia(candidate: Candidate) -> Detector:
     network.load_state_dict({**load(candidate.model).state_dict, **constants}, strict=True)
     network.eval()
 
-    def detect(image: Image) -> int:
+    def detect(image: Image) -> Any:
         with torch.inference_mode():
-            features = network(_as_tensor(image))[0]
-        return len(features.keypoints.numpy())
+            return network(_as_tensor(image))[0]
 
     return detect
 
 
-def _xfeat(candidate: Candidate) -> Detector:
+def _xfeat(candidate: Candidate) -> Extract:
     package = require_packages(candidate)
     import torch
 
@@ -132,10 +149,9 @@ def _xfeat(candidate: Candidate) -> Detector:
     weights = torch.load(str(package.XFEAT_PRETRAINED_WEIGHTS_PATH), map_location="cpu", weights_only=True)
     network = package.XFeat(weights=weights, top_k=candidate.max_keypoints)
 
-    def detect(image: Image) -> int:
+    def detect(image: Image) -> Any:
         with torch.inference_mode():
-            features = network.detectAndCompute(_as_tensor(image))[0]
-        return len(features["keypoints"].numpy())
+            return network.detectAndCompute(_as_tensor(image))[0]
 
     return detect
 
@@ -147,12 +163,12 @@ def _as_tensor(image: Image) -> Any:
     return torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255.0
 
 
-def _sift(candidate: Candidate) -> Detector:
+def _sift(candidate: Candidate) -> Extract:
     cv2 = _opencv_module()
     return _opencv(cv2.SIFT_create(nfeatures=candidate.max_keypoints), candidate.threads)
 
 
-def _orb(candidate: Candidate) -> Detector:
+def _orb(candidate: Candidate) -> Extract:
     cv2 = _opencv_module()
     return _opencv(cv2.ORB_create(nfeatures=candidate.max_keypoints), candidate.threads)
 
@@ -164,12 +180,11 @@ def _opencv_module() -> Any:
     return cv2
 
 
-def _opencv(detector: Any, threads: int) -> Detector:
+def _opencv(detector: Any, threads: int) -> Extract:
     cv2 = _opencv_module()
     cv2.setNumThreads(threads)
 
-    def detect(image: Image) -> int:
-        keypoints, _ = detector.detectAndCompute(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), None)
-        return len(keypoints)
+    def detect(image: Image) -> Any:
+        return detector.detectAndCompute(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), None)
 
     return detect

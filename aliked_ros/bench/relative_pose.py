@@ -109,19 +109,23 @@ def relative_pose(reference: Pose, current: Pose) -> RelativePose:
 
 
 def estimate_relative_pose(
-    matches: Matches, camera: Camera, max_error_px: float = MAX_EPIPOLAR_ERROR_PX
+    matches: Matches,
+    camera: Camera,
+    max_error_px: float = MAX_EPIPOLAR_ERROR_PX,
+    camera_ref: Camera | None = None,
 ) -> RelativePose | None:
     """The pose that an essential matrix of the matches gives, by PoseLib with a fixed seed.
 
     Inliers are taken generously and weighted by Cauchy's loss: with a limit near the keypoints' own error, a change of
     a keypoint by hundredths of a pixel takes matches in and out and turns the direction of a short translation.
 
-    The translation has unit length. ``None`` where there are too few matches or no pose fits.
+    The reference was taken by the same camera unless ``camera_ref`` is given. The translation has unit length. ``None``
+    where there are too few matches or no pose fits.
     """
     if len(matches) < _MIN_MATCHES:
         return None
     ransac = {"max_epipolar_error": max_error_px, "seed": _SEED}
-    pose, info = verification.estimate_relative_pose(matches, camera, ransac, _REFINEMENT)
+    pose, info = verification.estimate_relative_pose(matches, camera, ransac, _REFINEMENT, camera_ref)
     translation = np.asarray(pose.t, np.float64)
     length = float(np.linalg.norm(translation))
     if info["num_inliers"] < _MIN_MATCHES or not np.isfinite(length) or length == 0.0:

@@ -26,7 +26,9 @@ _PACKAGES = (
     ("rosbags", ("rosbags",), State.WARNING, "bags"),
     ("mcap", ("mcap",), State.WARNING, "bags in mcap"),
     ("skimage", ("scikit-image",), State.WARNING, "simulated sequences"),
-    ("kornia", ("kornia",), State.OK, "comparison with another implementation"),
+    ("gtsam", ("gtsam",), State.WARNING, "the reference SLAM backend"),
+    ("matplotlib", ("matplotlib",), State.WARNING, "pictures of trajectories and benchmarks"),
+    ("kornia", ("kornia",), State.OK, "the matcher lightglue, and comparison with another implementation"),
 )
 
 

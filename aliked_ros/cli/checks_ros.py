@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aliked_ros.cli.checks import Finding, State, installed_names, is_importable, load_error
+from aliked_ros.transport import DEFAULT_MIDDLEWARE, examine_transport
 
 _SETUP = "run `make setup`, then `. ./env.sh`"
 _WHEEL = re.compile(r"ros-(\w+)-rclpy")
-_DEFAULT_MIDDLEWARE = "rmw_fastrtps_cpp"
 
 
 def check_ros() -> Iterator[Finding]:
@@ -39,8 +39,8 @@ def check_middleware() -> Iterator[Finding]:
     if not is_importable("rclpy"):
         return
     name = os.environ.get("RMW_IMPLEMENTATION", "")
-    shown = name or f"{_DEFAULT_MIDDLEWARE} (RMW_IMPLEMENTATION is not set)"
-    library = f"lib{name or _DEFAULT_MIDDLEWARE}.so"
+    shown = name or f"{DEFAULT_MIDDLEWARE} (RMW_IMPLEMENTATION is not set)"
+    library = f"lib{name or DEFAULT_MIDDLEWARE}.so"
     prefixes = [*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix]
     if any(prefix and Path(prefix, "lib", library).is_file() for prefix in prefixes):
         yield Finding("RMW", State.OK, shown)
@@ -50,25 +50,16 @@ def check_middleware() -> Iterator[Finding]:
 
 
 def check_transport() -> Iterator[Finding]:
-    """How Fast DDS moves images between processes."""
-    name = os.environ.get("RMW_IMPLEMENTATION", "") or _DEFAULT_MIDDLEWARE
-    if not is_importable("rclpy") or not name.startswith("rmw_fastrtps"):
+    """How Fast DDS moves images between processes, for nodes started from this shell and directory."""
+    if not is_importable("rclpy"):
         return
-    setting = os.environ.get("FASTDDS_BUILTIN_TRANSPORTS", "")
-    if os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE") == "LOCALHOST" or os.environ.get("ROS_LOCALHOST_ONLY") == "1":
-        value = "a discovery range of LOCALHOST overrides FASTDDS_BUILTIN_TRANSPORTS: images are lost or slow"
-        remedy = "use ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET with a ROS_DOMAIN_ID of your own"
-        yield Finding("transport", State.WARNING, value, remedy)
-    elif setting.startswith("LARGE_DATA"):
-        yield Finding("transport", State.OK, f"FASTDDS_BUILTIN_TRANSPORTS={setting}")
-    elif os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE", "") or os.environ.get("FASTRTPS_DEFAULT_PROFILES_FILE", ""):
-        yield Finding("transport", State.OK, "from a profiles file of Fast DDS")
+    transport = examine_transport(os.environ, Path.cwd())
+    if transport is None:
+        return
+    if transport.problem:
+        yield Finding("transport", State.WARNING, transport.problem, transport.remedy)
     else:
-        value = (
-            f"FASTDDS_BUILTIN_TRANSPORTS is {setting or 'not set'}: images between processes take several times longer"
-        )
-        remedy = "export FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA in the shell of every node, as env.sh does"
-        yield Finding("transport", State.WARNING, value, remedy)
+        yield Finding("transport", State.OK, transport.summary)
 
 
 def check_messages() -> Iterator[Finding]:

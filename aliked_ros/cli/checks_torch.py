@@ -87,7 +87,7 @@ def check_ops() -> Iterator[Finding]:
 
 
 def check_engine() -> Iterator[Finding]:
-    """Whether the compiled CPU engine was loaded, and for which instructions."""
+    """Whether the compiled engines were loaded, and for what."""
     if not is_importable("torch") or not is_importable("aliked_ops"):
         return
     from aliked_ops.cpu_engine import CpuEngineError, instruction_sets
@@ -96,6 +96,21 @@ def check_engine() -> Iterator[Finding]:
         yield Finding("CPU engine", State.OK, f"C++, {instruction_sets()[0]}")
     except CpuEngineError as error:
         yield Finding("CPU engine", State.WARNING, f"none: {error}; the readable network runs", _remedy())
+    yield from _check_cuda_engine()
+
+
+def _check_cuda_engine() -> Iterator[Finding]:
+    """Whether the compiled CUDA engine was loaded, where there is a device for it."""
+    import torch
+    from aliked_ops.cuda_engine import CudaEngineError, device_count
+
+    if not torch.cuda.is_available():
+        return
+    try:
+        yield Finding("CUDA engine", State.OK, f"for {device_count()} device(s)")
+    except CudaEngineError as error:
+        remedy = "python -m tools.build_engine --cuda in the source tree"
+        yield Finding("CUDA engine", State.WARNING, f"none: {error}; the readable network runs", remedy)
 
 
 def _remedy() -> str:
@@ -106,7 +121,7 @@ def check_backend() -> Iterator[Finding]:
     """What a front-end with the default settings will run on."""
     if not is_importable("torch") or not is_importable("aliked_ops"):
         return
-    from aliked_ops import backend
+    from aliked_ops import backend, cuda_engine
     from aliked_ops.cpu_engine import CpuEngineError, library
 
     from aliked_ros.engine.select import resolve_device, resolve_precision
@@ -120,6 +135,8 @@ def check_backend() -> Iterator[Finding]:
         with contextlib.suppress(CpuEngineError):
             library()
             runs = "the compiled CPU engine"
+    elif cuda_engine.is_available():
+        runs = "the compiled CUDA engine"
     yield Finding("will run", State.OK, f"{config.model} on {device} in {precision}: {runs}")
 
 

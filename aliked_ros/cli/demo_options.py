@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aliked_ros.cli.options import add_config_options, add_option, config_from
 from aliked_ros.errors import ConfigError
-from aliked_ros.frontend.config import ExtractorConfig
+from aliked_ros.frontend.config import ExtractorConfig, TrackingConfig
 
 TOP_K_OFF = -1  # the published way to say that the threshold decides
 _N_LIMIT = 5000
@@ -50,6 +50,7 @@ def add_demo_options(parser: argparse.ArgumentParser, *, model: str, min_similar
         metavar="COSINE",
         help=f"lowest descriptor cosine of a match [{min_similarity}]",
     )
+    add_config_options(parser, TrackingConfig, ("matcher", "lightglue_min_score"))
     add_option(parser, "no_display", action="store_true", help="no window: write to the output folder")
     parser.add_argument(
         "--output", type=Path, default=Path(output), metavar="DIR", help=f"with --no_display: where to [{output}]"

@@ -13,16 +13,17 @@ import sys
 from collections.abc import Sequence
 
 import aliked_ros
-from aliked_ros.cli import bag, bench, doctor, pair, seq, sim, weights
+from aliked_ros.cli import bag, bench, doctor, evaluate, export, pair, seq, sim, slam, weights
 from aliked_ros.cli.entry import add_verbosity, run_command
 
-COMMANDS = (pair, seq, weights, bag, sim, bench, doctor)
+COMMANDS = (pair, seq, slam, weights, bag, export, sim, bench, evaluate, doctor)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = argparse.ArgumentParser(
-        prog="aliked-ros", description="ALIKED features, matches and tracks: demos, weights, bags, simulation."
+        prog="aliked-ros",
+        description="ALIKED features, matches and tracks: demos, SLAM, weights, bags, exports, simulation.",
     )
     parser.add_argument("--version", action="version", version=f"aliked-ros {aliked_ros.__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)

@@ -13,7 +13,7 @@ from aliked_ros.config import Config, NamedOption
 _ConfigT = TypeVar("_ConfigT", bound=Config)
 
 
-def add_option(parser: argparse.ArgumentParser, name: str, **settings: Any) -> None:
+def add_option(parser: argparse._ActionsContainer, name: str, **settings: Any) -> None:
     """Adds ``--some_name`` as the paper's demos spell options; ``--some-name`` works too and is not listed."""
     parser.add_argument(f"--{name}", **settings)
     if "_" in name:
@@ -22,7 +22,7 @@ def add_option(parser: argparse.ArgumentParser, name: str, **settings: Any) -> N
 
 
 def add_config_options(
-    parser: argparse.ArgumentParser,
+    parser: argparse._ActionsContainer,
     config_type: type[Config],
     names: Iterable[str] | None = None,
     defaults: Mapping[str, Any] | None = None,

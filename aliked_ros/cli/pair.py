@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from aliked_ros.io.sources.folder import list_images
 
     config = extractor_config(args)
-    min_similarity = config_from(TrackingConfig, args).min_similarity
+    tracking = config_from(TrackingConfig, args)
     paths = list_images(args.input)
     if len(paths) < 2:
         raise SourceError(f"{args.input}: has one image only; put at least two there to match")
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from aliked_ros.frontend.extractor import Extractor
 
     with viewer:
-        rows = _match_all(Extractor.from_config(config), paths, min_similarity, viewer)
+        rows = _match_all(Extractor.from_config(config), paths, tracking, viewer)
     print(table(rows, _HEADER))
     if args.no_display:
         print(f"pictures in {args.output}")
@@ -70,15 +70,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _match_all(
-    extractor: Extractor, paths: Sequence[Path], min_similarity: float, viewer: Viewer
+    extractor: Extractor, paths: Sequence[Path], tracking: TrackingConfig, viewer: Viewer
 ) -> list[tuple[str, ...]]:
     """A table row per image, the reference first."""
     from tqdm import tqdm
 
-    from aliked_ros.frontend.matching import mutual_nearest_neighbours
+    from aliked_ros.frontend.matchers import create_matcher
     from aliked_ros.io.drawing import draw_banner, draw_matches
     from aliked_ros.io.images import read_image
 
+    matcher = create_matcher(tracking.matcher, extractor)
     measured = Measurements()
     start = time.perf_counter()
     image_ref = read_image(paths[0])
@@ -89,13 +90,13 @@ def _match_all(
         start = time.perf_counter()
         image = read_image(path)
         features = extractor(image)
-        matches = mutual_nearest_neighbours(features, reference, min_similarity)
+        matches = matcher.match(features, reference, tracking)
         measured.add_frame(time.perf_counter() - start)
         similarity = number(float(matches.similarities.mean()), 3) if len(matches) else "-"
         rate = number(measured.last_rate_hz)
         rows.append((path.name, str(len(features)), str(len(matches)), similarity, rate))
         progress.set_postfix_str(f"{len(features)} features, {len(matches)} matches, {rate} frames/s")
-        drawn = draw_matches(image, image_ref, matches, min_similarity)
+        drawn = draw_matches(image, image_ref, matches, tracking.weakest_match)
         text = f"{len(reference)} / {len(features)} features   {len(matches)} matches   {rate} frames/s"
         if not viewer.show(draw_banner(drawn, text), f"{paths[0].stem}-{path.stem}", 0):
             break

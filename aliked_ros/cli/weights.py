@@ -9,10 +9,11 @@ from pathlib import Path
 
 from aliked_ros.cli.report import table
 from aliked_ros.errors import WeightsError
-from aliked_ros.frontend.config import MODEL_NAMES
+from aliked_ros.frontend.config import LIGHTGLUE_WEIGHTS, MODEL_NAMES
 
 SUMMARY = "fetch and verify the published weights"
 _HEADER = ("model", "MB", "sha256", "file")
+_KNOWN = (*MODEL_NAMES, LIGHTGLUE_WEIGHTS)
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -26,7 +27,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         ),
     )
     parser.add_argument(
-        "models", nargs="*", metavar="MODEL", type=_model, help=f"which of {', '.join(MODEL_NAMES)} [all]", default=[]
+        "models",
+        nargs="*",
+        metavar="MODEL",
+        type=_model,
+        help=f"which of {', '.join(_KNOWN)} [all but the last, which the matcher lightglue needs]",
+        default=[],
     )
     parser.add_argument("--offline", action="store_true", help="never use the network")
     parser.add_argument("--directory", type=Path, metavar="DIR", help="put the files there")
@@ -36,8 +42,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _model(name: str) -> str:
     # Not argparse's own choices: with nargs="*" they refuse the empty list.
-    if name not in MODEL_NAMES:
-        raise argparse.ArgumentTypeError(f"unknown model {name!r}; known: {', '.join(MODEL_NAMES)}")
+    if name not in _KNOWN:
+        raise argparse.ArgumentTypeError(f"unknown model {name!r}; known: {', '.join(_KNOWN)}")
     return name
 
 

@@ -10,17 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aliked_ros.engine.base import Engine, EngineInfo, Image
-from aliked_ros.engine.select import create_engine
+from aliked_ros.engine.recovery import create_recovering_engine
 from aliked_ros.errors import ImageError
 from aliked_ros.features import Features
-from aliked_ros.frontend.config import ExtractorConfig
+from aliked_ros.frontend.config import ExtractorConfig, SelectionConfig
 from aliked_ros.network import weights as published_weights
+from aliked_ros.network.selection import Selection
 
+Mask = NDArray[np.uint8] | NDArray[np.bool_]
 MIN_SIZE_PX = 32  # the encoder's coarsest level has one pixel then
 
 
 class Extractor:
     """Extracts ALIKED features.
+
+    Args:
+        engine: does the work.
+        config: what it runs, and the limits.
+        selection: how keypoints are spread over the image.
 
     Example:
         >>> extractor = Extractor.from_pretrained("aliked-n16", max_keypoints=500)
@@ -29,9 +36,10 @@ class Extractor:
         (500, 2)
     """
 
-    def __init__(self, engine: Engine, config: ExtractorConfig) -> None:
+    def __init__(self, engine: Engine, config: ExtractorConfig, selection: SelectionConfig | None = None) -> None:
         self._engine = engine
         self._config = config
+        self._selection = selection or SelectionConfig()
 
     @classmethod
     def from_pretrained(
@@ -46,6 +54,7 @@ class Extractor:
         offline: bool = ExtractorConfig.offline,
         engine: str = ExtractorConfig.engine,
         threads: int = ExtractorConfig.threads,
+        fallback: str = ExtractorConfig.fallback,
     ) -> Extractor:
         """An extractor with the published weights; the options are those of :class:`ExtractorConfig`.
 
@@ -55,15 +64,19 @@ class Extractor:
             DeviceError: the device or the precision is not available.
         """
         return cls.from_config(
-            ExtractorConfig(model, device, precision, max_keypoints, score_threshold, weights, offline, engine, threads)
+            ExtractorConfig(
+                *(model, device, precision, max_keypoints, score_threshold, weights, offline, engine, threads, fallback)
+            )
         )
 
     @classmethod
-    def from_config(cls, config: ExtractorConfig) -> Extractor:
+    def from_config(cls, config: ExtractorConfig, selection: SelectionConfig | None = None) -> Extractor:
         """An extractor as configured; raises what :meth:`from_pretrained` raises."""
         weights = published_weights.load(config.model, config.weights, offline=config.offline)
-        engine = create_engine(weights, config.device, config.precision, config.engine, config.threads)
-        return cls(engine, config)
+        engine = create_recovering_engine(
+            weights, config.device, config.precision, config.engine, config.threads, config.fallback
+        )
+        return cls(engine, config, selection)
 
     @property
     def config(self) -> ExtractorConfig:
@@ -80,24 +93,53 @@ class Extractor:
         """Wall time of the last call's ``preprocess`` and ``inference``."""
         return self._engine.last_timings_ms
 
-    def reconfigure(self, *, max_keypoints: int | None = None, score_threshold: float | None = None) -> None:
+    def reconfigure(
+        self,
+        *,
+        max_keypoints: int | None = None,
+        score_threshold: float | None = None,
+        selection: SelectionConfig | None = None,
+    ) -> None:
         """Changes the limits from the next image on; ConfigError when out of range."""
         changes = {"max_keypoints": max_keypoints, "score_threshold": score_threshold}
         self._config = self._config.replace(**{k: v for k, v in changes.items() if v is not None})
+        self._selection = selection or self._selection
 
-    def __call__(self, image: Image) -> Features:
-        """The features of an image, (H, W, 3) uint8 RGB or (H, W) uint8 grey, any strides, 32×32 or larger.
+    def __call__(self, image: Image, mask: Mask | None = None, reference: Features | None = None) -> Features:
+        """The features of an image.
+
+        Args:
+            image: (H, W, 3) uint8 RGB or (H, W) uint8 grey, any strides, 32×32 or larger.
+            mask: (H, W) uint8 or bool; where it is 0 there is no feature.
+            reference: the features of an earlier image that these will be matched to; an engine that can do it at
+                once fills in ``mutual``.
 
         Raises:
-            ImageError: the image has another type or shape.
+            ImageError: the image or the mask has another type or shape.
+            DeviceMemoryError: the image does not fit into the device's memory, and nothing may stand in.
+            DeviceLostError: the device failed, and nothing may stand in.
         """
         check_image(image)
-        return self._engine.extract(image, self._config.max_keypoints, self._config.score_threshold)
+        wanted = None if mask is None else _checked_mask(mask, image)
+        config = self._config
+        limits = Selection(config.max_keypoints, config.score_threshold, self._selection.grid, wanted)
+        return self._engine.extract(image, limits, reference)
 
     def score_map(self, image: Image) -> NDArray[np.float32]:
         """The detector's score map, (H, W) float32 in (0, 1), for people to look at."""
         check_image(image)
         return self._engine.score_map(image)
+
+
+def _checked_mask(mask: Mask, image: Image) -> NDArray[np.bool_]:
+    if not isinstance(mask, np.ndarray) or mask.dtype not in (np.uint8, np.bool_):
+        found = mask.dtype if isinstance(mask, np.ndarray) else type(mask).__name__
+        raise ImageError(f"a mask must be an array of uint8 or bool, got {found}")
+    if mask.shape != image.shape[:2]:
+        raise ImageError(
+            f"a mask must have the shape of its image, {image.shape[:2]}, got {mask.shape}; make one for this size"
+        )
+    return mask.astype(np.bool_, copy=False)
 
 
 def check_image(image: Image) -> None:

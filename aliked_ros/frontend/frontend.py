@@ -18,12 +18,16 @@ from aliked_ros.engine.base import Image
 from aliked_ros.features import Features, Float32Array, Matches, Tracks
 from aliked_ros.frontend.config import TrackingConfig, VerificationConfig
 from aliked_ros.frontend.depth import depth_of
-from aliked_ros.frontend.extractor import Extractor
-from aliked_ros.frontend.matching import mutual_nearest_neighbours
+from aliked_ros.frontend.extractor import Extractor, check_image
+from aliked_ros.frontend.matchers import Matcher, create_matcher
+from aliked_ros.frontend.matching import MATCHER_NAME
+from aliked_ros.frontend.refinement import PointRefiner, with_refined_points
 from aliked_ros.frontend.tracking import FeatureTracker
 from aliked_ros.frontend.verification import verify
+from aliked_ros.mask import BoolImage, ViewMask
 
 _logger = logging.getLogger(__name__)
+_MOST_WARNINGS = 16  # different ones; a size that changes with every image makes up new ones for ever
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +68,13 @@ class Frontend:
         tracking: how features are matched and become tracks.
         verification: which geometry matches must agree with.
         camera: the calibration, for undistorted coordinates and essential matrices.
+        mask: where keypoints are wanted; everywhere without one.
+        matcher: what matches, where several front-ends share one; by default what ``tracking`` names.
+        first_epoch: number of the first epoch, where another front-end of the same source has had some.
+
+    Raises:
+        ConfigError: the matcher does not know the extractor's descriptors, or needs what is not installed.
+        WeightsError: the matcher's weights are missing or corrupt.
     """
 
     def __init__(
@@ -72,16 +83,22 @@ class Frontend:
         tracking: TrackingConfig | None = None,
         verification: VerificationConfig | None = None,
         camera: Camera | None = None,
+        mask: ViewMask | None = None,
+        matcher: Matcher | None = None,
+        first_epoch: int = 0,
     ) -> None:
         self._extractor = extractor
+        self._mask = mask
         self._tracking = tracking or TrackingConfig()
+        self._matcher = matcher or create_matcher(self._tracking.matcher, extractor)
         self._verification = verification or VerificationConfig()
         self._camera = camera
         self._warnings_told: set[str] = set()
-        self._epoch = 0
+        self._epoch = first_epoch
         self._num_frames = 0
         self._previous: _Previous | None = None
         self._tracker = FeatureTracker(self._tracking)
+        self._refiner = self._create_refiner()
 
     @property
     def extractor(self) -> Extractor:
@@ -108,9 +125,16 @@ class Frontend:
         self, tracking: TrackingConfig | None = None, verification: VerificationConfig | None = None
     ) -> None:
         """Other settings from the next image on; tracks go on."""
-        self._tracking = tracking or self._tracking
+        tracking = tracking or self._tracking
+        if tracking.matcher != self._tracking.matcher:
+            self._matcher = create_matcher(tracking.matcher, self._extractor)
+        self._tracking = tracking
         self._verification = verification or self._verification
         self._tracker.config = self._tracking
+        if self._refiner is None or self._tracking.refinement == "none":
+            self._refiner = self._create_refiner()
+        else:
+            self._refiner.max_shift_px = self._tracking.refinement_max_shift_px
 
     def reset(self) -> None:
         """Forgets all tracks; the next image starts a new epoch."""
@@ -118,6 +142,7 @@ class Frontend:
             self._epoch += 1
         self._previous = None
         self._tracker = FeatureTracker(self._tracking)
+        self._refiner = self._create_refiner()
 
     def __call__(self, image: Image, stamp_ns: int, depth_m: NDArray[np.float32] | None = None) -> FrameResult:
         """The features of the next image, their matches to the previous one, and the tracks they belong to.
@@ -128,9 +153,9 @@ class Frontend:
             depth_m: (H, W) float32 metres, NaN where unknown, registered to the image.
 
         Raises:
-            ImageError: the image cannot be used, or its depth has another size; the state is as before.
+            ImageError: the image cannot be used, or its depth or the mask has another size; the state is as before.
         """
-        features = self._extractor(image)
+        features = self._extractor(image, self._mask_of(image), self._neighbour_reference())
         extracted = time.perf_counter()
         depths_m = None if depth_m is None else depth_of(features, depth_m)
         if self._breaks_sequence(features, stamp_ns):
@@ -138,8 +163,15 @@ class Frontend:
         previous = self._previous
         camera = self._calibration_of(features)
         matches = None if previous is None else self._match(features, previous.features, camera)
+        source = self._tracker.associate(features, matches)
+        if self._refiner is not None:
+            features = self._refiner.refine(image, features, self._tracker.ids_of(source))
+            matches = None if matches is None else with_refined_points(matches, features)
+            depths_m = None if depth_m is None else depth_of(features, depth_m)
         xy_norm = None if camera is None else camera.normalise(features.keypoints_xy)
-        tracks = self._tracker.update(features, matches, stamp_ns, xy_norm)
+        tracks = self._tracker.update(features, matches, stamp_ns, xy_norm, source)
+        if self._refiner is not None:
+            self._refiner.remember(tracks)
         if depths_m is not None:
             tracks = dataclasses.replace(tracks, depth_m=depths_m[tracks.feature_indices])
         match_ms = 1e3 * (time.perf_counter() - extracted)
@@ -159,14 +191,34 @@ class Frontend:
         self._num_frames += 1
         return result
 
+    def _create_refiner(self) -> PointRefiner | None:
+        if self._tracking.refinement == "none":
+            return None
+        return PointRefiner(self._tracking.refinement_max_shift_px, self._extractor.config.threads)
+
+    def _neighbour_reference(self) -> Features | None:
+        """What the next image's features will be matched to by nearest neighbours, which an engine may do at once."""
+        if self._previous is None or self._matcher.name != MATCHER_NAME:
+            return None
+        return self._previous.features
+
     def _match(self, features: Features, reference: Features, camera: Camera | None) -> Matches:
-        matches = mutual_nearest_neighbours(
-            features, reference, self._tracking.min_similarity, self._extractor.config.threads
-        )
+        matches = self._matcher.match(features, reference, self._tracking)
         if camera is None and self._verification.geometry == "essential":
             self._warn_once("matches are not verified: geometry essential needs the calibration of the camera")
             return matches
         return verify(matches, self._verification, camera)
+
+    def _mask_of(self, image: Image) -> BoolImage | None:
+        if self._mask is None:
+            return None
+        check_image(image)
+        height, width = image.shape[:2]
+        wanted = self._mask.at(width, height)
+        if self._previous is None and (wanted.all() or not wanted.any()):
+            hidden = "nothing" if wanted.all() else "everything"
+            self._warn_once(f"the mask hides {hidden} of an image of {width}×{height} pixels")
+        return wanted
 
     def _calibration_of(self, features: Features) -> Camera | None:
         """The camera, where it was calibrated at this image's size; other intrinsics would be wrong, not rough."""
@@ -181,7 +233,7 @@ class Frontend:
 
     def _warn_once(self, text: str) -> None:
         """Logs a line once until the calibration or the settings change."""
-        if text not in self._warnings_told:
+        if text not in self._warnings_told and len(self._warnings_told) < _MOST_WARNINGS:
             self._warnings_told.add(text)
             _logger.warning(text)
 

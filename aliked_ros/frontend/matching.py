@@ -25,7 +25,8 @@ def mutual_nearest_neighbours(
     """Pairs of features that are each other's nearest by cosine, and at least ``min_similarity`` alike.
 
     Args:
-        features: of the image; ``indices`` of the result are its rows.
+        features: of the image; ``indices`` of the result are its rows. Where the engine has found its neighbours in
+            the reference already, these count.
         reference: of the image it is matched to; ``indices_ref`` are its rows.
         min_similarity: lowest cosine of a pair.
         threads: that share the search; 0 for as many as this process has processors. The result is the same.
@@ -36,14 +37,32 @@ def mutual_nearest_neighbours(
     Raises:
         ShapeError: the descriptors have different dimensions.
     """
-    rows, columns, similarities = mutual_pairs(features.descriptors, reference.descriptors, min_similarity, threads)
+    known = features.mutual
+    if known is not None and known.reference is reference.descriptors:
+        rows = np.flatnonzero((known.partners >= 0) & (known.similarities >= min_similarity))
+        columns, similarities = known.partners[rows].astype(np.intp), known.similarities[rows]
+    else:
+        a, b = features.descriptors, reference.descriptors
+        rows, columns, similarities = mutual_pairs(a, b, min_similarity, threads)
+    return matches_of_rows(features, reference, rows, columns, similarities, MATCHER_NAME)
+
+
+def matches_of_rows(
+    features: Features,
+    reference: Features,
+    rows: NDArray[np.intp],
+    rows_ref: NDArray[np.intp],
+    similarities: Float32Array,
+    matcher: str,
+) -> Matches:
+    """Matches of rows of an image's features to rows of a reference's."""
     return Matches(
         indices=rows.astype(np.uint32),
-        indices_ref=columns.astype(np.uint32),
+        indices_ref=rows_ref.astype(np.uint32),
         xy=features.keypoints_xy[rows],
-        xy_ref=reference.keypoints_xy[columns],
+        xy_ref=reference.keypoints_xy[rows_ref],
         similarities=similarities,
-        matcher=MATCHER_NAME,
+        matcher=matcher,
     )
 
 
@@ -59,9 +78,9 @@ def mutual_pairs(
     if len(a) == 0 or len(b) == 0:
         nothing = np.empty(0, np.intp)
         return nothing, nothing, np.empty(0, np.float32)
-    nearest, best, nearest_of_b = _neighbour_search()(a, b, threads)
+    nearest, best, nearest_of_b = _neighbour_search()(a, b, threads, min_similarity)
     rows = np.arange(len(a))
-    mutual = (nearest_of_b[nearest] == rows) & (best >= min_similarity)
+    mutual = (nearest_of_b[nearest] == rows) & (best >= min_similarity)  # -1 takes the last row, but is not alike
     return rows[mutual], nearest[mutual], best[mutual]
 
 
@@ -69,6 +88,7 @@ def nearest_neighbours_by_numpy(
     a: Float32Array,
     b: Float32Array,
     threads: int = 1,  # noqa: ARG001  BLAS decides
+    min_similarity: float = -1.0,  # noqa: ARG001  the caller looks at what counts
 ) -> Neighbours:
     """For each row of a (N, D) its nearest row of b (K, D), their cosine, and the nearest row of a for each of b."""
     similarity = a @ b.T  # (N, K)
@@ -77,7 +97,7 @@ def nearest_neighbours_by_numpy(
 
 
 @lru_cache(maxsize=1)
-def _neighbour_search() -> Callable[[Float32Array, Float32Array, int], Neighbours]:
+def _neighbour_search() -> Callable[[Float32Array, Float32Array, int, float], Neighbours]:
     """The compiled search where the library is there, NumPy's otherwise."""
     # Found on first use: the compiled operators' package imports torch.
     from aliked_ops import cpu_engine
@@ -90,8 +110,8 @@ def _neighbour_search() -> Callable[[Float32Array, Float32Array, int], Neighbour
     return _compiled_search
 
 
-def _compiled_search(a: Float32Array, b: Float32Array, threads: int) -> Neighbours:
+def _compiled_search(a: Float32Array, b: Float32Array, threads: int, min_similarity: float) -> Neighbours:
     from aliked_ops import cpu_engine
 
-    nearest, best, nearest_of_b = cpu_engine.nearest_neighbours(a, b, threads)
+    nearest, best, nearest_of_b = cpu_engine.nearest_neighbours(a, b, threads, min_similarity)
     return nearest.astype(np.intp), best, nearest_of_b.astype(np.intp)

@@ -70,8 +70,24 @@ class FeatureTracker:
         self._unseen_descriptors: Float32Array = np.empty((0, 0), np.float32)
         self._keyframe_size = 0
 
+    def associate(self, features: Features, matches: Matches | None) -> Rows:
+        """For each feature of the next frame the row of the track it continues, (N,), or -1; for :meth:`update`."""
+        source = self._continued(len(features), matches)
+        self._resume(source, features)
+        return source
+
+    def ids_of(self, source: Rows) -> NDArray[np.int64]:
+        """The ids of the tracks that features continue, (N,), from :meth:`associate`; -1 for none."""
+        # The last entry answers for row -1.
+        return np.concatenate([self._seen.ids, self._unseen.ids, [-1]])[source]
+
     def update(
-        self, features: Features, matches: Matches | None, stamp_ns: int, xy_norm: Float32Array | None
+        self,
+        features: Features,
+        matches: Matches | None,
+        stamp_ns: int,
+        xy_norm: Float32Array | None,
+        source: Rows | None = None,
     ) -> Tracks:
         """The tracks of the next frame.
 
@@ -80,12 +96,13 @@ class FeatureTracker:
             matches: to the previous frame's features; where they were verified, only inliers carry a track on.
             stamp_ns: of the frame.
             xy_norm: the features' undistorted coordinates (N, 2), where the camera is calibrated.
+            source: what :meth:`associate` said of these features, where it was asked already.
         """
         alive = self._seen.joined(self._unseen)
         if len(alive) == 0:
             self._seen_descriptors = self._unseen_descriptors = np.empty((0, features.descriptors.shape[1]), np.float32)
-        source = self._continued(len(features), matches)
-        self._resume(source, features)
+        if source is None:
+            source = self.associate(features, matches)
         current = self._observe(features, source, alive, stamp_ns, xy_norm)
         velocity = None if xy_norm is None else _velocity(current, source, alive)
         lost_ids = self._retire(alive, source)

@@ -65,14 +65,21 @@ def _estimate(
 
 
 def estimate_relative_pose(
-    matches: Matches, camera: Camera, ransac: dict[str, Any], refinement: dict[str, Any]
+    matches: Matches,
+    camera: Camera,
+    ransac: dict[str, Any],
+    refinement: dict[str, Any],
+    camera_ref: Camera | None = None,
 ) -> tuple[Any, dict[str, Any]]:
     """PoseLib's pose of the image's camera from the reference's, and what its estimator tells.
 
-    The points are undistorted and scaled to one focal length, so that the options' errors are in pixels.
+    The points are undistorted and scaled to one focal length, so that the options' errors are in pixels. The reference
+    was taken by the same camera unless ``camera_ref`` is given.
     """
-    focal = 0.5 * (camera.fx + camera.fy)
-    reference, current = (camera.normalise(xy).astype(np.float64) * focal for xy in (matches.xy_ref, matches.xy))
+    before = camera_ref or camera
+    focal = 0.25 * (camera.fx + camera.fy + before.fx + before.fy)
+    reference = before.normalise(matches.xy_ref).astype(np.float64) * focal
+    current = camera.normalise(matches.xy).astype(np.float64) * focal
     pinhole = {"model": "SIMPLE_PINHOLE", "width": camera.width, "height": camera.height, "params": [focal, 0.0, 0.0]}
     pose, info = poselib.estimate_relative_pose(reference, current, pinhole, pinhole, ransac, refinement)
     return pose, info

@@ -26,6 +26,7 @@ RIM: Colour = (16, 16, 16)
 INLIER: Colour = (90, 230, 90)
 OUTLIER: Colour = (235, 60, 50)
 
+_CAPTION_MARGIN_PX = 8
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SHIFT = 4  # fractional bits of OpenCV's fixed-point coordinates
 _UNIT = 1 << _SHIFT
@@ -148,7 +149,7 @@ def draw_score_map(image: Image, score_map: Float32Array, opacity: float = 0.85)
 def draw_banner(image: Image, text: str, line: int = 0) -> Image:
     """One line of outlined text at the top left; ``line`` counts downwards."""
     canvas = as_rgb(image)
-    scale = max(0.45, min(canvas.shape[:2]) / 900)
+    scale = _text_scale(canvas)
     (width, height), baseline = cv2.getTextSize(text, _FONT, scale, 1)
     pad = round(10 * scale) + 2
     # Painted on a mask of its own: a thicker pen also widens the letters, so it cannot draw their outline.
@@ -162,6 +163,26 @@ def draw_banner(image: Image, text: str, line: int = 0) -> Image:
     _blend(region, RIM, outline[visible])
     _blend(region, (255, 255, 255), mask[visible])
     return canvas
+
+
+def draw_caption(image: Image, parts: Sequence[str]) -> Image:
+    """Pieces of text at the top left, in as few lines as the width allows."""
+    lines = [""]
+    for part in parts:
+        longer = f"{lines[-1]}  {part}" if lines[-1] else part
+        (width, _), _ = cv2.getTextSize(longer, _FONT, _text_scale(image), 1)
+        if lines[-1] and width > image.shape[1] - _CAPTION_MARGIN_PX:
+            lines.append(part)
+        else:
+            lines[-1] = longer
+    canvas = image
+    for number, line in enumerate(lines):
+        canvas = draw_banner(canvas, line, number)
+    return canvas
+
+
+def _text_scale(image: Image) -> float:
+    return float(max(0.45, min(image.shape[:2]) / 900))
 
 
 def side_by_side(left: Image, right: Image) -> Image:

@@ -1,13 +1,27 @@
 # Copyright 2026 The aliked_ros developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""Folders that output goes to."""
+"""Folders and files that output goes to."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
 
-from aliked_ros.errors import SourceError
+from aliked_ros.errors import ConfigError, SourceError
+
+
+def expanded(path: str, name: str) -> Path:
+    """The path of an option of this name, with ~ and ~USER replaced by home folders.
+
+    Raises:
+        ConfigError: there is no such user, or no home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"{name}: the home folder in {path!r} cannot be found; write the path out, or name a user of this machine"
+        ) from error
 
 
 def make_output_folder(path: Path) -> Path:

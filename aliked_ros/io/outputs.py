@@ -1,6 +1,6 @@
 # Copyright 2026 The aliked_ros developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""Output that is there whole or not at all."""
+"""Output that is there whole or not at all, and output that replaces nothing."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from aliked_ros.errors import SourceError
+
+_MAX_NUMBER = 9999
 
 
 @contextmanager
@@ -46,3 +48,21 @@ def _move(made: Path, path: Path, replaced: Path) -> None:
         if replaced.exists() and not path.exists():
             replaced.rename(path)
         raise SourceError(f"{path}: cannot be put in place ({error.strerror}); choose another place") from error
+
+
+def create_beside(path: Path) -> Path:
+    """Makes an empty file of this name or, where there is one, of the name with the next free number: ``run-2.csv``.
+
+    Raises:
+        SourceError: none can be made there.
+    """
+    for number in range(1, _MAX_NUMBER + 1):
+        candidate = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
+        try:
+            candidate.touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise SourceError(f"{candidate}: cannot be written ({error.strerror}); choose another place") from error
+        return candidate
+    raise SourceError(f"{path}: there are {_MAX_NUMBER} files of this name; choose another")

@@ -12,6 +12,7 @@ from aliked_ops import get_patches
 from torch import Tensor, nn
 
 from aliked_ros.network.layers import sample_bilinear
+from aliked_ros.network.selection import Grid, Selection
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,28 +43,49 @@ class DKD(nn.Module):
         self.register_buffer("grid", torch.stack([columns, rows], -1).view(-1, 2), persistent=False)
 
     def forward(self, score_map: Tensor, image: Tensor, max_keypoints: int, score_threshold: float) -> list[Keypoints]:
-        """The strongest ``max_keypoints`` maxima above ``score_threshold`` of each score map.
+        """The strongest ``max_keypoints`` maxima above ``score_threshold`` of each score map; see :meth:`select`."""
+        return self.select(score_map, image, Selection(max_keypoints, score_threshold))
+
+    def select(self, score_map: Tensor, image: Tensor, selection: Selection) -> list[Keypoints]:
+        """The keypoints of each score map that are wanted.
 
         Args:
             score_map: (B, 1, H, W) in (0, 1).
             image: (B, 3, H, W) that it was made of; where it is blank there are no keypoints.
-            max_keypoints: most keypoints of one image.
-            score_threshold: keypoints score more than this; 0 leaves the choice to ``max_keypoints``.
+            selection: holds for each image.
         """
         maxima = local_maxima(score_map.detach(), self.radius) * is_textured(image, self.radius)
         return [
-            self._refine(single[0], strongest(scores[0], max_keypoints, score_threshold))
+            self._refine(single[0], self._choose(single[0].detach(), scores[0], selection))
             for single, scores in zip(score_map, maxima, strict=True)
         ]
 
-    def _refine(self, score_map: Tensor, pixels: Tensor) -> Keypoints:
-        """Sub-pixel keypoints of a map (H, W) at maxima (N, 2): ALIKE's soft arg-max and score dispersity."""
+    def _choose(self, score_map: Tensor, maxima: Tensor, selection: Selection) -> Tensor:
+        """Pixels (N, 2) of the maxima (H, W) that are wanted, strongest first."""
+        if selection.grid is None and selection.mask is None:
+            return strongest(maxima, selection.max_keypoints, selection.score_threshold)
+        pixels = strongest(maxima, maxima.numel(), selection.score_threshold)
+        # Masks and cells look for a maximum at the pixel that it lies in after its refinement.
+        refined = (pixels + self._peaks(score_map, pixels)[1] + 0.5).floor().long()
+        if selection.mask is not None:
+            wanted = torch.from_numpy(selection.mask).to(maxima.device)[refined[:, 1], refined[:, 0]]
+            pixels, refined = pixels[wanted], refined[wanted]
+        if selection.grid is not None:
+            pixels = pixels[within_cells(refined, maxima.shape, selection.grid)]
+        return pixels[: selection.max_keypoints]
+
+    def _peaks(self, score_map: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights (N, window²) around maxima (N, 2) of a map (H, W), and ALIKE's soft arg-max (N, 2) from there."""
         window = 2 * self.radius + 1
         patches = get_patches(score_map[None], pixels, window).view(len(pixels), window * window)
         # The maximum only guards against overflow: no gradient flows through it.
         peak = patches.detach().amax(1, keepdim=True)
-        weights = F.softmax((patches - peak) / self.temperature, dim=1)  # (N, window²)
-        shift = weights @ self.grid.to(weights)  # (N, 2)
+        weights = F.softmax((patches - peak) / self.temperature, dim=1)
+        return weights, weights @ self.grid.to(weights)
+
+    def _refine(self, score_map: Tensor, pixels: Tensor) -> Keypoints:
+        """Sub-pixel keypoints of a map (H, W) at maxima (N, 2), with their score dispersity."""
+        weights, shift = self._peaks(score_map, pixels)
         distance2 = ((self.grid.to(weights) - shift[:, None]) / self.radius).square().sum(-1)  # (N, window²)
         xy = pixels + shift
         scores = sample_bilinear(score_map[None], xy)[:, 0]
@@ -111,3 +133,16 @@ def strongest(maxima: Tensor, max_keypoints: int, score_threshold: float) -> Ten
     order = flat[candidates].sort(descending=True, stable=True).indices[:max_keypoints]
     chosen = candidates[order]
     return torch.stack([chosen % width, chosen // width], 1)
+
+
+def within_cells(pixels: Tensor, shape: tuple[int, ...], grid: Grid) -> Tensor:
+    """Which of pixels (N, 2) in an image of shape (H, W) are among the first of their cell, (N,) bool."""
+    row = pixels[:, 1] * grid.rows // shape[0]
+    column = pixels[:, 0] * grid.columns // shape[1]
+    cell = row * grid.columns + column
+    by_cell = cell.sort(stable=True).indices
+    counts = cell.bincount(minlength=grid.rows * grid.columns)
+    first = counts.cumsum(0) - counts  # of each cell, among those by cell
+    rank = torch.empty_like(cell)
+    rank[by_cell] = torch.arange(len(cell), device=cell.device) - first[cell[by_cell]]
+    return rank < grid.max_per_cell

@@ -30,6 +30,7 @@ from aliked_ros.errors import ConfigError
 from aliked_ros.network.descriptor import SDDH
 from aliked_ros.network.detector import DKD, Keypoints
 from aliked_ros.network.layers import SELU, ConvBlock, Padding, ResBlock
+from aliked_ros.network.selection import Selection
 
 
 @dataclass(frozen=True)
@@ -94,12 +95,14 @@ class ALIKED(nn.Module):
 
     def forward(self, image: Tensor, max_keypoints: int = 1000, score_threshold: float = 0.2) -> list[Extraction]:
         """Keypoints and descriptors of each RGB image of (B, 3, H, W), values in [0, 1], H and W from 32 up."""
+        return self.extract(image, Selection(max_keypoints, score_threshold))
+
+    def extract(self, image: Tensor, selection: Selection) -> list[Extraction]:
+        """The keypoints that are wanted and their descriptors; images as in :meth:`forward`."""
         feature_map, score_map = self.dense_maps(image)
         return [
             Extraction(keypoints, self.desc_head(features, keypoints.xy))
-            for features, keypoints in zip(
-                feature_map, self.dkd(score_map, image, max_keypoints, score_threshold), strict=True
-            )
+            for features, keypoints in zip(feature_map, self.dkd.select(score_map, image, selection), strict=True)
         ]
 
     def dense_maps(self, image: Tensor) -> tuple[Tensor, Tensor]:

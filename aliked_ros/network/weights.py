@@ -64,16 +64,28 @@ def _data_directories() -> Iterator[Path]:
         yield Path(prefix) / "share" / "aliked_ros" / "weights"
 
 
-@lru_cache(maxsize=1)
 def manifest() -> dict[str, WeightsEntry]:
-    """The manifest's entries by model name."""
+    """The manifest's entries of the networks that extract features, by model name."""
+    return _read_manifest()["weights"]
+
+
+def matchers() -> dict[str, WeightsEntry]:
+    """The manifest's entries of the networks that match features, by model name."""
+    return _read_manifest()["matchers"]
+
+
+@lru_cache(maxsize=1)
+def _read_manifest() -> dict[str, dict[str, WeightsEntry]]:
+    """Entries by model name in each section of the manifest."""
     tried = []
     for directory in _data_directories():
         path = directory / "manifest.json"
         tried.append(str(path))
         if path.is_file():
-            entries = json.loads(path.read_text(encoding="utf-8"))["weights"]
-            return {entry["model"]: WeightsEntry(**entry) for entry in entries}
+            sections = json.loads(path.read_text(encoding="utf-8"))
+            return {
+                name: {entry["model"]: WeightsEntry(**entry) for entry in entries} for name, entries in sections.items()
+            }
     raise WeightsError(f"the manifest of the weights is not installed; looked for {', '.join(tried)}")
 
 
@@ -97,9 +109,10 @@ def search_directories() -> list[Path]:
 
 def entry_of(model: str) -> WeightsEntry:
     """The manifest's entry of a model; WeightsError when there is none."""
-    if model not in manifest():
-        raise WeightsError(f"no weights are known for {model!r}; known models: {', '.join(manifest())}")
-    return manifest()[model]
+    entries = {**manifest(), **matchers()}
+    if model not in entries:
+        raise WeightsError(f"no weights are known for {model!r}; known models: {', '.join(entries)}")
+    return entries[model]
 
 
 def locate(model: str, explicit: str | Path = "") -> Path | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from aliked_ros.config import Config, option
 
-SCENE_NAMES = ("desk",)
+SCENE_NAMES = ("desk", "corridor", "loop")
 
 
 @dataclass(frozen=True)
@@ -26,3 +26,14 @@ class SimulationConfig(Config):
     )
     shutter_s: float = option(0.0, "time the shutter is open, which blurs motion", unit="s", minimum=0.0, maximum=1.0)
     exposure_swing: float = option(0.0, "share by which the brightness rises and falls", minimum=0.0, maximum=0.9)
+    depth_noise_m: float = option(
+        0.0,
+        "standard deviation of depth at one metre, growing with the square of the distance; a Kinect's is 0.0015",
+        unit="m",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    blackout_start_s: float = option(
+        0.0, "when the camera begins to see nothing", unit="s", minimum=0.0, maximum=1000000.0
+    )
+    blackout_s: float = option(0.0, "how long it sees nothing", unit="s", minimum=0.0, maximum=1000000.0)

@@ -9,6 +9,7 @@ intrinsics K, the homography H = K M takes (u, v, 1) to a pixel times its depth.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,7 @@ NEAR_M = 0.05  # surfaces closer than this are not drawn
 SUPERSAMPLING = 2  # samples per pixel in each direction
 
 Matrix = NDArray[np.float64]
+_CORNERS: Matrix = np.array([[0, 1, 1, 0], [0, 0, 1, 1], [1, 1, 1, 1]], np.float64)  # (u, v, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,16 @@ class _Surface:
 
     frame: Matrix  # (4, 3): edge_u, edge_v and origin as homogeneous columns
     levels: Sequence[Texture]
+
+
+@dataclass(frozen=True, eq=False)
+class _Plane:
+    """A surface's plane as a camera sees it."""
+
+    index: int  # of the surface
+    to_plane: Matrix  # (3, 3) takes pixels to (u/z, v/z, 1/z)
+    rows: slice  # of the image that the surface can touch
+    columns: slice
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +69,8 @@ class Renderer:
             raise CalibrationError(f"the renderer's camera has no lens distortion, got {camera.distortion}")
         self._camera = camera
         self._surfaces = [_surface(quad) for quad in scene.quads]
+        frames = [surface.frame for surface in self._surfaces]
+        self._frames: Matrix = np.array(frames, np.float64).reshape(-1, 4, 3)  # (Q, 4, 3)
         # Samples are at the centres of a finer grid that covers the pixels: x_fine = S x + (S - 1) / 2.
         offset = (SUPERSAMPLING - 1) / 2
         fine: Matrix = np.array([[SUPERSAMPLING, 0, offset], [0, SUPERSAMPLING, offset], [0, 0, 1]], np.float64)
@@ -65,20 +79,27 @@ class Renderer:
     def image(self, pose: Pose) -> NDArray[np.uint8]:
         """What the camera sees there, (H, W, 3) RGB, anti-aliased, without noise."""
         width, height = self._camera.width, self._camera.height
-        size = (height * SUPERSAMPLING, width * SUPERSAMPLING)
-        to_plane = [_to_plane(surface, pose, self._fine_matrix) for surface in self._surfaces]
-        visible = _visible(to_plane, size, np.float32)
+        canvas = self._colours(pose, self._fine_matrix, (height * SUPERSAMPLING, width * SUPERSAMPLING))
+        return np.asarray(cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+    def sample(self, pose: Pose, offset_xy: tuple[float, float]) -> NDArray[np.uint8]:
+        """One sample for each pixel, so far from its centre: (H, W, 3) RGB to be averaged with others."""
+        shift: Matrix = np.array([[1, 0, -offset_xy[0]], [0, 1, -offset_xy[1]], [0, 0, 1]], np.float64)
+        return self._colours(pose, shift @ self._camera.matrix, (self._camera.height, self._camera.width))
+
+    def _colours(self, pose: Pose, camera_matrix: Matrix, size: tuple[int, int]) -> NDArray[np.uint8]:
+        planes = _planes(self._frames, pose, camera_matrix, size)
+        visible = _visible(planes, size, np.float32)
         canvas = np.empty((*size, 3), np.uint8)
         canvas[:] = BACKGROUND
-        for index, (surface, matrix) in enumerate(zip(self._surfaces, to_plane, strict=True)):
-            if matrix is not None:
-                _paint(canvas, visible, index, surface, matrix)
-        return np.asarray(cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        for plane in planes:
+            _paint(canvas, visible, plane, self._surfaces[plane.index])
+        return canvas
 
     def depth(self, pose: Pose) -> NDArray[np.float32]:
         """Depth along the optical axis at the pixel centres, (H, W) metres, NaN where no surface is."""
-        to_plane = [_to_plane(surface, pose, self._camera.matrix) for surface in self._surfaces]
-        visible = _visible(to_plane, (self._camera.height, self._camera.width), np.float64)
+        size = (self._camera.height, self._camera.width)
+        visible = _visible(_planes(self._frames, pose, self._camera.matrix, size), size, np.float64)
         with np.errstate(divide="ignore"):
             depth_m = (1.0 / visible.inverse_depth).astype(np.float32)
         depth_m[visible.index < 0] = np.nan
@@ -91,11 +112,9 @@ class Renderer:
         """
         pixels = np.column_stack([np.asarray(xy, np.float64), np.ones(len(xy))])
         best = np.zeros(len(xy))
-        for surface in self._surfaces:
-            matrix = _to_plane(surface, pose, self._camera.matrix)
-            if matrix is not None:
-                u, v, inverse_depth = matrix @ pixels.T
-                best = np.where(_inside(u, v, inverse_depth), np.maximum(best, inverse_depth), best)
+        for plane in _planes(self._frames, pose, self._camera.matrix, None):
+            u, v, inverse_depth = plane.to_plane @ pixels.T
+            best = np.where(_inside(u, v, inverse_depth), np.maximum(best, inverse_depth), best)
         with np.errstate(divide="ignore", invalid="ignore"):
             rays = pixels @ np.linalg.inv(self._camera.matrix).T / best[:, None]
         rays[best == 0] = np.nan
@@ -110,13 +129,22 @@ def _surface(quad: Quad) -> _Surface:
     return _Surface(frame, mip_levels(tinted(quad.texture, (shade, shade, shade))))
 
 
-def _to_plane(surface: _Surface, pose: Pose, camera_matrix: Matrix) -> Matrix | None:
-    """The matrix that takes pixels to (u/z, v/z, 1/z); ``None`` for a plane that the camera's centre lies in."""
-    camera_from_world = np.hstack([pose.rotation.T, -pose.rotation.T @ pose.position_xyz[:, None]])
-    homography = camera_matrix @ camera_from_world @ surface.frame
-    if abs(np.linalg.det(homography)) < 1e-12 * np.prod(np.linalg.norm(homography, axis=0)):
-        return None
-    return np.asarray(np.linalg.inv(homography), np.float64)
+def _planes(frames: Matrix, pose: Pose, camera_matrix: Matrix, size: tuple[int, int] | None) -> list[_Plane]:
+    """The planes of the surfaces (Q, 4, 3) that can be seen in an image of this size, all that can be at all without.
+
+    Left out are planes that the camera's centre lies in.
+    """
+    rotation = pose.rotation.T
+    camera_from_world = np.hstack([rotation, -rotation @ pose.position_xyz[:, None]])
+    homographies = camera_matrix @ camera_from_world @ frames  # (Q, 3, 3)
+    lengths = np.prod(np.linalg.norm(homographies, axis=1), axis=1)
+    chosen = np.flatnonzero(np.abs(np.linalg.det(homographies)) >= 1e-12 * lengths)
+    planes = []
+    for index, to_plane in zip(chosen.tolist(), np.linalg.inv(homographies[chosen]), strict=True):
+        rows, columns = (slice(0), slice(0)) if size is None else _bounds(homographies[index], size)
+        if size is None or (rows.stop > rows.start and columns.stop > columns.start):
+            planes.append(_Plane(index, to_plane, rows, columns))
+    return planes
 
 
 def _inside(u: NDArray[np.floating], v: NDArray[np.floating], w: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -124,43 +152,44 @@ def _inside(u: NDArray[np.floating], v: NDArray[np.floating], w: NDArray[np.floa
     return (u >= 0) & (v >= 0) & (u <= w) & (v <= w) & (w > 0) & (w < 1 / NEAR_M)
 
 
-def _bounds(matrix: Matrix, size: tuple[int, int]) -> tuple[slice, slice]:
+def _bounds(homography: Matrix, size: tuple[int, int]) -> tuple[slice, slice]:
     """Rows and columns that a parallelogram can touch."""
     height, width = size
-    corners = np.linalg.inv(matrix) @ np.array([[0, 1, 1, 0], [0, 0, 1, 1], [1, 1, 1, 1]], np.float64)
-    if np.any(corners[2] <= NEAR_M):
-        behind_all = np.all(corners[2] <= NEAR_M)
+    corners = homography @ _CORNERS
+    depths = corners[2].tolist()
+    if min(depths) <= NEAR_M:
+        behind_all = max(depths) <= NEAR_M
         return (slice(0, 0), slice(0, 0)) if behind_all else (slice(0, height), slice(0, width))
-    x, y = corners[:2] / corners[2]
-    left, right = np.clip([np.floor(x.min()), np.ceil(x.max()) + 1], 0, width).astype(int)
-    top, bottom = np.clip([np.floor(y.min()), np.ceil(y.max()) + 1], 0, height).astype(int)
-    return slice(int(top), int(bottom)), slice(int(left), int(right))
+    x, y = (corners[:2] / corners[2]).tolist()
+    return _span(y, height), _span(x, width)
 
 
-def _visible(
-    to_plane: Sequence[Matrix | None], size: tuple[int, int], dtype: type[np.float32] | type[np.float64]
-) -> _Visible:
+def _span(values: Sequence[float], extent: int) -> slice:
+    """The pixels of a row or column between the smallest and the largest of these coordinates."""
+    low, high = math.floor(min(values)), math.ceil(max(values)) + 1
+    return slice(min(max(low, 0), extent), min(max(high, 0), extent))
+
+
+def _visible(planes: Sequence[_Plane], size: tuple[int, int], dtype: type[np.float32] | type[np.float64]) -> _Visible:
     """Which surface each sample sees: the one of greatest inverse depth."""
     index = np.full(size, -1, np.int16)
     nearest = np.zeros(size, dtype)
-    for number, matrix in enumerate(to_plane):
-        if matrix is None:
-            continue
-        rows, columns = _bounds(matrix, size)
+    for plane in planes:
+        rows, columns = plane.rows, plane.columns
         y = np.arange(rows.start, rows.stop)[:, None]
         x = np.arange(columns.start, columns.stop)[None, :]
         # Row and column terms are rounded once each: a product per sample would cost twice as much.
-        u, v, w = ((a * x).astype(dtype) + (b * y + c).astype(dtype) for a, b, c in matrix)
+        u, v, w = ((a * x).astype(dtype) + (b * y + c).astype(dtype) for a, b, c in plane.to_plane)
         front = _inside(u, v, w) & (w > nearest[rows, columns])
         nearest[rows, columns][front] = w[front]
-        index[rows, columns][front] = number
+        index[rows, columns][front] = plane.index
     return _Visible(index, nearest)
 
 
-def _paint(canvas: Texture, visible: _Visible, index: int, surface: _Surface, matrix: Matrix) -> None:
+def _paint(canvas: Texture, visible: _Visible, plane: _Plane, surface: _Surface) -> None:
     """Colours the samples that see a surface, trilinearly: between texels, and between the two nearest levels."""
-    rows, columns = _bounds(matrix, visible.index.shape)
-    mask = (visible.index[rows, columns] == index).astype(np.uint8)
+    rows, columns = plane.rows, plane.columns
+    mask = (visible.index[rows, columns] == plane.index).astype(np.uint8)
     left, top, width, height = cv2.boundingRect(mask)
     if width == 0:
         return
@@ -168,7 +197,7 @@ def _paint(canvas: Texture, visible: _Visible, index: int, surface: _Surface, ma
     top, left = top + rows.start, left + columns.start
     region = (slice(top, top + height), slice(left, left + width))
     shift: Matrix = np.array([[1, 0, left], [0, 1, top], [0, 0, 1]], np.float64)
-    texels = np.diag([surface.levels[0].shape[1], surface.levels[0].shape[0], 1.0]) @ matrix @ shift
+    texels = np.diag([surface.levels[0].shape[1], surface.levels[0].shape[0], 1.0]) @ plane.to_plane @ shift
     level = _level(visible.inverse_depth[region], texels)
     seen = level[mask > 0]
     last = len(surface.levels) - 1

@@ -11,22 +11,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aliked_ros.camera import Camera
-from aliked_ros.io.frames import Frame, FrameSource
+from aliked_ros.io.frames import Frame, FrameSource, Pose
 from aliked_ros.io.outputs import written_whole
 from aliked_ros.io.sources.window import NS_PER_S
 from aliked_ros.io.tum_writer import TumWriter
 from aliked_ros.sim.config import SimulationConfig
+from aliked_ros.sim.corridor import corridor
 from aliked_ros.sim.desk import desk
+from aliked_ros.sim.loop import loop
 from aliked_ros.sim.render import Renderer
 from aliked_ros.sim.scene import Scene
 
-SCENES: dict[str, Callable[[int], Scene]] = {"desk": desk}  # what makes the scene of a seed
+SCENES: dict[str, Callable[[int], Scene]] = {
+    "desk": desk,
+    "corridor": corridor,
+    "loop": loop,
+}  # what makes the scene of a seed
 
 # A time of the usual size: ROS takes a stamp of 0 for no time at all.
 START_NS = 1_000_000_000 * NS_PER_S
 _FOCAL_LENGTH = 0.82  # image widths; a field of view of 63 degrees, as a Kinect's
 _BLUR_SAMPLES = 8
+_SPREAD = np.array([0.7548776662, 0.5698402910])  # steps that fill the unit square evenly (the R2 sequence)
 _EXPOSURE_PERIOD_S = 4.0
+_DEPTH_STREAM = 1  # of random numbers, apart from the image's
 
 
 class SimulatedSource(FrameSource):
@@ -50,21 +58,38 @@ class SimulatedSource(FrameSource):
         """The frame of this index, whatever was rendered before."""
         elapsed_s = index / self.config.rate_hz
         pose = self.scene.trajectory(elapsed_s)
+        stamp_ns = START_NS + round(index * NS_PER_S / self.config.rate_hz)
+        if 0 <= elapsed_s - self.config.blackout_start_s < self.config.blackout_s:
+            return self._black(stamp_ns, pose)
         light = self._exposed(elapsed_s)
         if self.config.noise_sigma > 0:
             rng = np.random.default_rng((self.config.seed, index))
             light += np.float32(self.config.noise_sigma) * rng.standard_normal(light.shape, np.float32)
         image = np.clip(np.rint(light), 0, 255).astype(np.uint8)
-        stamp_ns = START_NS + round(index * NS_PER_S / self.config.rate_hz)
-        return Frame(stamp_ns, image, self.renderer.depth(pose), pose)
+        return Frame(stamp_ns, image, self._measured(self.renderer.depth(pose), index), pose)
+
+    def _black(self, stamp_ns: int, pose: Pose) -> Frame:
+        """What a covered camera delivers."""
+        size = (self.camera.height, self.camera.width)
+        return Frame(stamp_ns, np.zeros((*size, 3), np.uint8), np.full(size, np.nan, np.float32), pose)
+
+    def _measured(self, depth_m: NDArray[np.float32], index: int) -> NDArray[np.float32]:
+        """Depth as a sensor gives it: the error of triangulated depth grows with the square of the distance."""
+        if self.config.depth_noise_m == 0:
+            return depth_m
+        rng = np.random.default_rng((self.config.seed, index, _DEPTH_STREAM))
+        sigma_m = np.float32(self.config.depth_noise_m) * depth_m**2
+        return np.asarray(depth_m + sigma_m * rng.standard_normal(depth_m.shape, np.float32), np.float32)
 
     def _exposed(self, elapsed_s: float) -> NDArray[np.float32]:
         """The light the sensor gathers, (H, W, 3) in grey levels, while the shutter is open around that time."""
         if self.config.shutter_s > 0:
-            offsets = (np.arange(_BLUR_SAMPLES) + 0.5) / _BLUR_SAMPLES - 0.5
             light = np.zeros((self.camera.height, self.camera.width, 3), np.float32)
-            for offset in offsets * self.config.shutter_s:
-                light += self.renderer.image(self.scene.trajectory(elapsed_s + float(offset)))
+            for number in range(_BLUR_SAMPLES):
+                late_s = ((number + 0.5) / _BLUR_SAMPLES - 0.5) * self.config.shutter_s
+                # Each moment samples another place of the pixel, which smooths edges as well as motion does.
+                x, y = (float(share) for share in (number + 0.5) * _SPREAD % 1.0 - 0.5)
+                light += self.renderer.sample(self.scene.trajectory(elapsed_s + late_s), (x, y))
             light /= _BLUR_SAMPLES
         else:
             light = self.renderer.image(self.scene.trajectory(elapsed_s)).astype(np.float32)

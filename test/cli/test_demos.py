@@ -37,6 +37,21 @@ def test_pair_matches_the_first_image_with_each_other(
     assert read_image(tmp_path / "out" / "8-9.png").shape == (240, 648, 3)
 
 
+def test_pair_by_lightglue(small_sequence: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("kornia", reason="kornia is not installed")
+    images = tmp_path / "images"
+    images.mkdir()
+    for path in sorted((small_sequence / "rgb").iterdir())[:2]:
+        (images / path.name).write_bytes(path.read_bytes())
+    glue = ["--no_display", "--device", "cpu", "--matcher", "lightglue", "--top_k", "100"]
+    assert pair.main([str(images), *glue, "--model", "aliked-n16", "--output", str(tmp_path / "out")]) == 0
+    row = capsys.readouterr().out.splitlines()[2].split()
+    assert 50 < int(row[2]) <= 100
+    assert 0.1 <= float(row[3]) <= 1
+    assert pair.main([str(images), *glue, "--output", str(tmp_path / "out")]) == 2
+    assert "choose model aliked-n16" in capsys.readouterr().err
+
+
 def test_seq_writes_a_video_of_tracks_beside_the_score_map(
     small_sequence: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

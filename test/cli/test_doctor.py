@@ -21,6 +21,7 @@ from aliked_ros.cli.checks import Finding, State, is_importable, load_error, ver
 from aliked_ros.errors import WeightsError
 from aliked_ros.frontend.config import MODEL_NAMES
 
+PROFILES = Path(__file__).resolve().parents[2] / "config/fastdds"
 needs_ros = pytest.mark.skipif(not is_importable("rclpy"), reason="ROS 2 is not installed")
 
 
@@ -136,29 +137,23 @@ class TestRos:
 
     @needs_ros
     @pytest.mark.parametrize(
-        ("setting", "profiles", "state"),
-        [("LARGE_DATA", "", State.OK), ("", "", State.WARNING), ("UDPv4", "", State.WARNING), ("", "x.xml", State.OK)],
+        ("environment", "state"),
+        [
+            ({"FASTDDS_BUILTIN_TRANSPORTS": "LARGE_DATA"}, State.OK),
+            ({"FASTDDS_BUILTIN_TRANSPORTS": "UDPv4"}, State.WARNING),
+            ({"FASTDDS_DEFAULT_PROFILES_FILE": str(PROFILES / "one_machine.xml")}, State.OK),
+            ({"FASTDDS_DEFAULT_PROFILES_FILE": str(PROFILES / "absent.xml")}, State.WARNING),
+        ],
     )
-    def test_transport(self, setting: str, profiles: str, state: State, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp")
-        monkeypatch.delenv("ROS_AUTOMATIC_DISCOVERY_RANGE", raising=False)
-        monkeypatch.delenv("ROS_LOCALHOST_ONLY", raising=False)
-        monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", setting)
-        monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", profiles)
-        monkeypatch.delenv("FASTRTPS_DEFAULT_PROFILES_FILE", raising=False)
+    def test_transport(
+        self, environment: dict[str, str], state: State, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """All cases are in test_transport.py."""
+        monkeypatch.setattr(os, "environ", environment)
+        monkeypatch.chdir(tmp_path)
         finding = found(checks_ros.check_transport)["transport"]
         assert finding.state is state
-        assert ("LARGE_DATA" in finding.remedy) == (state is State.WARNING)
-
-    @needs_ros
-    @pytest.mark.parametrize(
-        ("name", "value"), [("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST"), ("ROS_LOCALHOST_ONLY", "1")]
-    )
-    def test_localhost_overrides_the_transport(self, name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp")
-        monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
-        monkeypatch.setenv(name, value)
-        assert found(checks_ros.check_transport)["transport"].state is State.WARNING
+        assert bool(finding.remedy) == (state is State.WARNING)
 
     @needs_ros
     def test_transport_of_another_middleware_is_its_own_matter(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,11 +34,11 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert raised.value.code == 0
     text = capsys.readouterr().out
-    for name in ("pair", "seq", "weights", "bag", "sim", "bench", "doctor"):
+    for name in ("pair", "seq", "slam", "weights", "bag", "sim", "bench", "doctor"):
         assert f"\n    {name}" in text
 
 
-@pytest.mark.parametrize("name", ["pair", "seq", "weights", "bag", "sim", "bench", "doctor"])
+@pytest.mark.parametrize("name", ["pair", "seq", "slam", "weights", "bag", "sim", "bench", "doctor"])
 def test_every_command_has_help_and_a_function(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as raised:
         main([name, "--help"])

@@ -133,3 +133,13 @@ def test_one_bad_model_does_not_hide_the_others(
     assert text.count("missing or wrong") == 3
     assert text.count("the network is down") == 3
     assert f"{MODEL} " in text
+
+
+def test_the_matchers_weights_are_fetched_on_request(
+    only: Path, server: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["weights", "--check", "aliked-lightglue"]) == 1
+    assert "fetch it with `aliked-ros weights aliked-lightglue`" in capsys.readouterr().out
+    assert main(["weights", "aliked-lightglue"]) == 1, "the server has something else"
+    assert "is not d975e965b105" in capsys.readouterr().out
+    assert server == ["aliked-lightglue"]

@@ -14,6 +14,7 @@ from aliked_ros.io.drawing import (
     TrackTrails,
     as_rgb,
     draw_banner,
+    draw_caption,
     draw_keypoints,
     draw_matches,
     draw_score_map,
@@ -206,3 +207,19 @@ def test_side_by_side() -> None:
     assert joined.shape == (80, 150, 3)
     assert (joined[:, :100] == 1).all()
     assert (joined[:, 100:] == 2).all()
+
+
+def rows_of_text(picture: np.ndarray) -> int:
+    """Lines of white text in a black picture."""
+    is_white = np.any(np.all(picture == 255, axis=2), axis=1)
+    return int(np.count_nonzero(np.diff(is_white.astype(int)) == 1))
+
+
+def test_a_caption_takes_as_many_lines_as_the_width_asks_for() -> None:
+    parts = [f"{number} features" for number in range(100, 104)]
+    wide, narrow, tiny = (np.zeros((240, width, 3), np.uint8) for width in (900, 300, 20))
+    assert rows_of_text(draw_caption(wide, parts)) == 1
+    assert rows_of_text(draw_caption(narrow, parts)) == 2
+    assert draw_caption(tiny, parts).shape == tiny.shape
+    np.testing.assert_array_equal(draw_caption(wide, []), wide)
+    assert not wide.any(), "the image itself is left alone"

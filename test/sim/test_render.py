@@ -184,3 +184,17 @@ def test_light_and_tint(textured_image: np.ndarray) -> None:
 def test_rectifying_takes_corners_to_corners(textured_image: np.ndarray) -> None:
     corners = np.array([[100, 50], [200, 50], [200, 150], [100, 150]], np.float32)
     np.testing.assert_array_equal(rectified(textured_image, corners, (100, 100)), textured_image[50:150, 100:200])
+
+
+def test_samples_are_of_places_beside_the_pixels_centre() -> None:
+    scene = renderer(facing(2.0, 0.41, RED))  # its left edge is at 31.5 - 10.25 = 21.25
+    left, right = (scene.sample(AHEAD, (offset, 0.0))[24, 21] for offset in (-0.1, 0.4))
+    np.testing.assert_array_equal(left, BACKGROUND)
+    np.testing.assert_array_equal(right, RED[0, 0])
+
+
+def test_what_is_beside_or_behind_the_camera_changes_nothing() -> None:
+    ahead = facing(2.0, 0.4, RED)
+    beside, behind = facing(2.0, 0.4, BLUE, (9.0, 0.0)), facing(-2.0, 0.4, BLUE)
+    np.testing.assert_array_equal(renderer(beside, ahead, behind).image(AHEAD), renderer(ahead).image(AHEAD))
+    np.testing.assert_array_equal(renderer(beside, ahead, behind).depth(AHEAD), renderer(ahead).depth(AHEAD))

@@ -18,6 +18,7 @@ from aliked_ros.io.frames import Frame
 from aliked_ros.io.sources.tum import TumSource
 from aliked_ros.sim import photographs
 from aliked_ros.sim.config import SCENE_NAMES, SimulationConfig
+from aliked_ros.sim.loop import TURN_S
 from aliked_ros.sim.simulation import SCENES, START_NS, SimulatedSource, simulate, write_sequence
 from aliked_ros.sim.truth import depth_at, project, world_points
 
@@ -247,3 +248,43 @@ def test_simulation_needs_neither_torch_nor_ros_nor_the_network() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+@pytest.mark.parametrize("scene", ["corridor", "loop"])
+def test_other_scenes_surround_the_camera(scene: str) -> None:
+    source = simulate(SimulationConfig(scene=scene, width=160, height=120, noise_sigma=0.0))
+    for elapsed_s in (0.0, 3.0, 9.9):
+        depth_m = source.renderer.depth(source.scene.trajectory(elapsed_s))
+        assert np.isfinite(depth_m).mean() > 0.75  # there is no ceiling
+        assert np.nanmin(depth_m) > 0.3
+        assert np.nanmax(depth_m) < 17.0
+
+
+def test_the_corridor_is_walked_down_and_the_loop_closes() -> None:
+    corridor, loop = (SCENES[name](0).trajectory for name in ("corridor", "loop"))
+    assert corridor(10.0).position_xyz[0] - corridor(0.0).position_xyz[0] > 9.0
+    first, around = loop(0.0), loop(TURN_S)
+    assert np.linalg.norm((around.position_xyz - first.position_xyz)[:2]) < 1e-9
+    assert np.linalg.norm(loop(TURN_S / 2).position_xyz - first.position_xyz) > 2.0
+
+
+def test_depth_noise_grows_with_the_square_of_the_distance(source: SimulatedSource, frames: list[Frame]) -> None:
+    noisy = simulate(CLEAN.replace(depth_noise_m=0.002))
+    clean, measured = frames[3].depth_m, noisy.frame(3).depth_m
+    assert clean is not None
+    assert measured is not None
+    relative = (measured - clean) / clean**2
+    assert relative.std() == pytest.approx(0.002, rel=0.03)
+    assert abs(relative.mean()) < 1e-4
+    np.testing.assert_array_equal(noisy.frame(3).depth_m, measured)
+    np.testing.assert_array_equal(noisy.frame(3).image, frames[3].image)
+
+
+def test_a_blackout_shows_nothing_for_its_time(frames: list[Frame]) -> None:
+    source = simulate(CLEAN.replace(blackout_start_s=0.4, blackout_s=0.6))
+    black = [not source.frame(index).image.any() for index in range(6)]
+    assert black == [False, False, True, True, True, False]
+    covered = source.frame(3)
+    assert covered.depth_m is not None
+    assert np.isnan(covered.depth_m).all()
+    assert covered.stamp_ns == frames[3].stamp_ns

@@ -10,6 +10,8 @@ subscription delivers, or as field values, which are serialised without ROS.
 from __future__ import annotations
 
 import io
+import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -60,11 +62,11 @@ class FeatureRecorder:
         self._written = 0
         try:
             self._stream: io.BufferedWriter | None = path.open("wb")
+            self._writer = Writer(self._stream, chunk_size=chunk_bytes, compression=CompressionType.ZSTD)
+            self._writer.start(profile=Profile.ROS2, library=_LIBRARY)
+            self._push_out(self._stream)
         except OSError as error:
             raise SourceError(f"{path}: cannot be written ({error.strerror}); choose another file") from error
-        self._writer = Writer(self._stream, chunk_size=chunk_bytes, compression=CompressionType.ZSTD)
-        self._writer.start(profile=Profile.ROS2, library=_LIBRARY)
-        self._push_out(self._stream)
 
     def write_cdr(
         self,
@@ -106,6 +108,11 @@ class FeatureRecorder:
         self.write_cdr(topic, message_type, serialize(fields, message_type), log_time_ns)
 
     @property
+    def whole_bytes(self) -> int:
+        """Size of what has reached the file: complete chunks, which survive whatever happens to this process."""
+        return self._written
+
+    @property
     def counts(self) -> dict[str, int]:
         """Messages written, by topic."""
         totals: dict[str, int] = {}
@@ -113,16 +120,28 @@ class FeatureRecorder:
             totals[topic] = totals.get(topic, 0) + self._counts[channel]
         return totals
 
-    def close(self) -> None:
-        """Writes the last chunk and the index; safe to repeat."""
+    def abandon(self) -> None:
+        """Ends a recording that can't be written any more: complete chunks stay, without an index; safe to repeat."""
         stream, self._stream = self._stream, None
         if stream is None:
             return
+        with suppress(OSError, ValueError):  # what can't be cut is read up to where it is damaged
+            os.truncate(self._path, self._written)
+        with suppress(OSError):
+            stream.raw.close()  # not the buffer, whose rest would be written where there is room again
+
+    def close(self) -> None:
+        """Writes the last chunk and the index, or raises SourceError and leaves what was whole; safe to repeat."""
+        stream = self._stream
+        if stream is None:
+            return
         try:
-            with stream:
-                self._writer.finish()  # type: ignore[no-untyped-call]
+            self._writer.finish()  # type: ignore[no-untyped-call]
+            stream.close()
         except (OSError, McapError) as error:
+            self.abandon()
             raise SourceError(f"{self._path}: the recording cannot be completed ({error})") from error
+        self._stream = None
 
     def __enter__(self) -> FeatureRecorder:
         return self

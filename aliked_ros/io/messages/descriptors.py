@@ -47,6 +47,7 @@ _LITTLE_ENDIAN: dict[DescriptorDtype, np.dtype[Any]] = {
     DescriptorDtype.INT8: np.dtype("i1"),
 }
 _INT8_MAX = 127
+_MAX_DIM = 65536
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +103,8 @@ def decode_descriptors(encoded: EncodedDescriptors, count: int) -> Float32Array:
         return np.empty((count, 0), np.float32)
     if count and not encoded.dim:
         raise MessageError(f"Features.descriptor_dim must be positive for {encoded.dtype.name}, got 0")
+    if encoded.dim > _MAX_DIM:  # without a feature no length contradicts it
+        raise MessageError(f"Features.descriptor_dim must be at most {_MAX_DIM}, got {encoded.dim}")
     element = _LITTLE_ENDIAN[encoded.dtype]
     expected = count * encoded.dim * element.itemsize
     if len(encoded.data) != expected:
@@ -111,8 +114,8 @@ def decode_descriptors(encoded: EncodedDescriptors, count: int) -> Float32Array:
         )
     elements = encoded.data.view(element).reshape(count, encoded.dim)
     if encoded.dtype is DescriptorDtype.INT8:
-        if not (np.isfinite(encoded.scale) and encoded.scale > 0):
-            raise MessageError(f"Features.descriptor_scale must be positive for INT8, got {encoded.scale}")
+        if not 0 < encoded.scale * _INT8_MAX <= float(np.finfo(np.float32).max):  # False for NaN, too
+            raise MessageError(f"Features.descriptor_scale must be positive and finite for INT8, got {encoded.scale}")
         return elements * np.float32(encoded.scale)
     # A message inside a larger buffer may start at any byte; torch refuses arrays that are not aligned.
     return np.require(elements, np.float32, "A")

@@ -20,6 +20,7 @@ ImageArray = NDArray[np.uint8]
 DepthArray = NDArray[np.float32]
 
 MIN_SIZE_PX = 32  # the network's coarsest level has one pixel then
+MAX_PIXELS = 1 << 26  # 8192×8192; a compressed image of a few bytes may claim to be any size
 
 # Interleaved 8-bit encodings: channels in the message, and which of them make RGB.
 _INTERLEAVED: dict[str, tuple[int, slice | None]] = {
@@ -113,9 +114,18 @@ def unusable_encoding(encoding: str) -> ImageError:
 
 
 def check_size(height: int, width: int) -> None:
-    """Raises ImageError for an image below 32×32 pixels."""
+    """Raises ImageError for an image below 32×32 pixels or above 67 million."""
     if min(height, width) < MIN_SIZE_PX:
         raise ImageError(f"an image must be at least {MIN_SIZE_PX}×{MIN_SIZE_PX} pixels, got {width}×{height}")
+    check_area(height, width)
+
+
+def check_area(height: int, width: int) -> None:
+    """Raises ImageError for an image that would fill the memory."""
+    if height * width > MAX_PIXELS:
+        raise ImageError(
+            f"an image may have {MAX_PIXELS / 1e6:.0f} million pixels, got {width}×{height}; publish smaller ones"
+        )
 
 
 def decode_depth(encoding: str, height: int, width: int, step: int, is_bigendian: bool, data: Any) -> DepthArray:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aliked_ros.errors import MessageError
+from aliked_ros.io.messages.stamps import NS_PER_S
 
 _EnumT = TypeVar("_EnumT", bound=enum.IntEnum)
 _Array = NDArray[Any]
@@ -65,9 +66,25 @@ class FieldReader:
                 f"{self.kind} message has no field {name!r}; it was made with another version of aliked_msgs"
             ) from None
 
+    def nested(self, name: str) -> FieldReader:
+        """The fields of a message in this one."""
+        return FieldReader(self.get(name), f"{self.kind}.{name}")
+
+    def integer(self, name: str) -> int:
+        """A whole number."""
+        return int(self._instance(name, (int, np.integer), "a whole number"))
+
+    def number(self, name: str) -> float:
+        """A number, which may be infinite or NaN."""
+        return float(self._instance(name, (int, float, np.integer, np.floating), "a number"))
+
+    def flag(self, name: str) -> bool:
+        """A truth value."""
+        return bool(self._instance(name, (int, np.integer, np.bool_), "a truth value"))
+
     def unsigned(self, name: str) -> int:
         """A count, sequence number or size."""
-        value = int(self.get(name))
+        value = self.integer(name)
         if value < 0:
             raise MessageError(f"{self.kind}.{name} must not be negative, got {value}")
         return value
@@ -81,11 +98,16 @@ class FieldReader:
 
     def text(self, name: str) -> str:
         """A string."""
-        return str(self.get(name))
+        return str(self._instance(name, (str,), "a string"))
+
+    def stamp_ns(self, name: str) -> int:
+        """A builtin_interfaces/Time, in nanoseconds."""
+        stamp = self.nested(name)
+        return stamp.integer("sec") * NS_PER_S + stamp.integer("nanosec")
 
     def enumeration(self, name: str, values: type[_EnumT]) -> _EnumT:
         """One of the message's constants."""
-        value = int(self.get(name))
+        value = self.integer(name)
         try:
             return values(value)
         except ValueError:
@@ -127,6 +149,15 @@ class FieldReader:
                 f"{self.kind}.{name} row {row} is feature {int(values[row])}, but there are {limit} features"
             )
         return values
+
+    def _instance(self, name: str, kinds: tuple[type, ...], what: str) -> Any:
+        value = self.get(name)
+        if not isinstance(value, kinds):
+            raise MessageError(
+                f"{self.kind}.{name} must be {what}, got {type(value).__name__}; "
+                "it was made with another version of aliked_msgs"
+            )
+        return value
 
     def _check_length(self, name: str, values: Sized, count: int, columns: int, *, optional: bool) -> None:
         expected = count * columns

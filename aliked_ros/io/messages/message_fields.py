@@ -30,7 +30,6 @@ from aliked_ros.io.messages.descriptors import (
 )
 from aliked_ros.io.messages.field_reader import FieldReader
 from aliked_ros.io.messages.fields import Fields, bounded, flat, header_fields, none_if_empty, per_row, time_fields
-from aliked_ros.io.messages.stamps import join_stamp
 
 _SHORT_TEXT = 64  # bound of source_id, model and weights_sha256 in the message definitions
 _MATCHER_TEXT = 32
@@ -146,7 +145,7 @@ def features_from_fields(message: Any) -> FeaturesMessage:
     encoded = EncodedDescriptors(
         reader.enumeration("descriptor_dtype", DescriptorDtype),
         reader.unsigned("descriptor_dim"),
-        float(reader.get("descriptor_scale")),
+        reader.number("descriptor_scale"),
         reader.array("descriptors", np.uint8),
     )
     features = Features(
@@ -164,7 +163,7 @@ def features_from_fields(message: Any) -> FeaturesMessage:
         depth_m=none_if_empty(reader.optional_rows("depth_m", np.float32, count)),
         descriptor_dtype=encoded.dtype,
         descriptor_metric=reader.enumeration("descriptor_metric", DescriptorMetric),
-        descriptor_normalized=bool(reader.get("descriptor_normalized")),
+        descriptor_normalized=reader.flag("descriptor_normalized"),
     )
 
 
@@ -232,7 +231,7 @@ def matches_from_fields(
         matches,
         _read_meta(reader),
         frame_seq_ref=reader.unsigned("frame_seq_ref"),
-        stamp_ref_ns=join_stamp(reader.get("stamp_ref")),
+        stamp_ref_ns=reader.stamp_ns("stamp_ref"),
         source_id_ref=reader.text("source_id_ref"),
     )
 
@@ -283,8 +282,8 @@ def tracks_from_fields(message: Any, *, num_features: int | None = None) -> Trac
         xy=reader.points("xy", count),
         scores=np.full(count, np.nan, np.float32) if scores is None else scores,
         lost_ids=reader.array("lost_ids", np.int64),
-        median_parallax_px=float(reader.get("median_parallax_px")),
-        keyframe_hint=bool(reader.get("keyframe_hint")),
+        median_parallax_px=reader.number("median_parallax_px"),
+        keyframe_hint=reader.flag("keyframe_hint"),
         xy_norm=none_if_empty(reader.optional_rows("xy_norm", np.float32, count, 2)),
         velocity=none_if_empty(reader.optional_rows("velocity", np.float32, count, 2)),
         depth_m=none_if_empty(reader.optional_rows("depth_m", np.float32, count)),
@@ -295,10 +294,10 @@ def tracks_from_fields(message: Any, *, num_features: int | None = None) -> Trac
 
 
 def _read_meta(reader: FieldReader, *, coords: bool = False, model: bool = False) -> FrameMeta:
-    header = reader.get("header")
+    header = reader.nested("header")
     return FrameMeta(
-        stamp_ns=join_stamp(header.stamp),
-        frame_id=str(header.frame_id),
+        stamp_ns=header.stamp_ns("stamp"),
+        frame_id=header.text("frame_id"),
         frame_seq=reader.unsigned("frame_seq"),
         epoch=reader.unsigned("epoch"),
         source_id=reader.text("source_id"),

@@ -27,6 +27,14 @@ def split_stamp(stamp_ns: int) -> tuple[int, int]:
     return sec, nanosec
 
 
+def require_valid(stamp: Any) -> None:
+    """Raises MessageError for a Time message with more nanoseconds than a second has; libraries read it differently."""
+    if not 0 <= int(stamp.nanosec) < NS_PER_S:
+        raise MessageError(
+            f"stamp has {stamp.nanosec} in nanosec, which must be below 1000000000; mend the driver that stamps so"
+        )
+
+
 def join_stamp(stamp: Any) -> int:
     """Nanoseconds of a Time message: of ROS 2 (``sec``, ``nanosec``) from rclpy, rosbags or mcap."""
     return int(stamp.sec) * NS_PER_S + int(stamp.nanosec)

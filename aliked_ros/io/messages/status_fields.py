@@ -13,7 +13,6 @@ from typing import Any
 from aliked_ros.errors import MessageError
 from aliked_ros.io.messages.field_reader import FieldReader
 from aliked_ros.io.messages.fields import Fields, header_fields
-from aliked_ros.io.messages.stamps import join_stamp
 
 _TEXT_LIMITS = {"device": 64, "backend": 64, "precision": 16, "model": 64}  # bytes, TrackerStatus.msg
 
@@ -82,7 +81,12 @@ def status_from_fields(message: Any) -> tuple[TrackerStatus, int, str]:
         MessageError: the state is unknown or a field is missing.
     """
     reader = FieldReader(message, "TrackerStatus")
-    header = reader.get("header")
-    values = {f.name: reader.get(f.name) for f in dataclasses.fields(TrackerStatus) if f.name != "state"}
+    header = reader.nested("header")
+    read = {"str": reader.text, "int": reader.unsigned, "float": reader.number}
+    values: dict[str, Any] = {
+        field.name: read[str(field.type)](field.name)
+        for field in dataclasses.fields(TrackerStatus)
+        if field.name != "state"
+    }
     status = TrackerStatus(state=reader.enumeration("state", TrackerState), **values)
-    return status, join_stamp(header.stamp), str(header.frame_id)
+    return status, header.stamp_ns("stamp"), header.text("frame_id")

@@ -14,6 +14,8 @@ NS_PER_S = 1_000_000_000
 # Of sequences without times of their own: ROS takes a stamp of 0 for no time at all.
 FIRST_STAMP_NS = NS_PER_S
 
+_MAX_S = (2**63 - 1) // NS_PER_S
+
 
 @dataclass(frozen=True)
 class TimeWindow:
@@ -69,12 +71,14 @@ def stamp_ns_of(seconds: str) -> int:
     """Nanoseconds of decimal seconds, exactly; a float would lose the last 100 ns of a Unix time.
 
     Raises:
-        ValueError: the text is no finite number.
+        ValueError: the text is no finite number, or beyond what 64 bits hold.
     """
     try:
         value = Decimal(seconds)
+        if not -_MAX_S <= value <= _MAX_S:  # before arithmetic: 1e999999 would be a million digits
+            raise ValueError(f"more than {_MAX_S} s do not fit into 64 bits of nanoseconds")
         return int((value * NS_PER_S).to_integral_value())
-    except (InvalidOperation, OverflowError, ValueError) as error:  # NaN, infinity, or no number at all
+    except (InvalidOperation, ValueError) as error:  # NaN, infinity, or no number at all
         raise ValueError(f"{seconds!r} is no number of seconds") from error
 
 

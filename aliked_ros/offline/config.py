@@ -1,0 +1,20 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""What can be chosen for a run over a sequence; the only place where its defaults are written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aliked_ros.config import Config, option
+
+MODES = ("auto", "rgbd", "mono")
+FEATURES = ("aliked", "orb")
+
+
+@dataclass(frozen=True)
+class SequenceConfig(Config):
+    """How a sequence is processed."""
+
+    mode: str = option("auto", "where depth comes from; auto uses it where the first frame has some", choices=MODES)
+    features: str = option("aliked", "what is tracked; orb is OpenCV's, a baseline", choices=FEATURES)

@@ -1,0 +1,145 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""A sequence through the front-end and the backend, and what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aliked_ros.camera import Camera
+from aliked_ros.errors import CalibrationError, SourceError
+from aliked_ros.frontend.config import TrackingConfig
+from aliked_ros.frontend.extractor import Extractor
+from aliked_ros.frontend.frontend import Frontend
+from aliked_ros.io.frames import Frame, FrameSource, Pose
+from aliked_ros.slam.backend import Backend, Outcome, State
+from aliked_ros.slam.config import BackendConfig
+from aliked_ros.slam.geometry import FloatArray, make_pose
+from aliked_ros.slam.trajectory import Trajectory
+
+
+@dataclass(eq=False)
+class SequenceRun:
+    """What a sequence gave."""
+
+    mode: str  # rgbd or mono
+    backend: Backend
+    truth: Trajectory  # of the frames whose pose the source knows; may be empty
+    outcomes: list[Outcome] = field(default_factory=list)
+    frontend_s: float = 0.0
+    backend_s: float = 0.0
+
+    @property
+    def num_frames(self) -> int:
+        """How many frames there were."""
+        return len(self.outcomes)
+
+    @property
+    def num_lost(self) -> int:
+        """Frames in which the camera was lost."""
+        return sum(outcome.state is State.LOST for outcome in self.outcomes)
+
+    @property
+    def num_relocalised(self) -> int:
+        """How often it was found again."""
+        return sum(outcome.relocalised for outcome in self.outcomes)
+
+
+def run_sequence(
+    source: FrameSource,
+    extractor: Extractor,
+    config: BackendConfig,
+    *,
+    mode: str = "auto",
+    tracking: TrackingConfig | None = None,
+    progress: Callable[[str], object] | None = None,
+) -> SequenceRun:
+    """Tracks and maps a whole sequence.
+
+    Args:
+        source: its frames.
+        extractor: finds the features.
+        config: of the backend; its mode is replaced by the one below.
+        mode: ``auto`` takes depth where the first frame has some; ``rgbd`` insists on it; ``mono`` leaves it.
+        tracking: how features become tracks.
+        progress: is called after each frame with a line about it.
+
+    Raises:
+        CalibrationError: the source has no calibration, or one for images of another size.
+        SourceError: a frame cannot be read, frames are out of order, or depth is missing.
+    """
+    camera = _camera_of(source)
+    frames = iter(source)
+    first = next(frames, None)
+    if first is None:
+        raise SourceError(f"{source.name}: has no frame")
+    mode = _mode_of(mode, first, source.name)
+    sensor = config.sensor.replace(mode=mode)
+    backend = Backend(camera, BackendConfig(**{**vars(config), "sensor": sensor}))
+    run = SequenceRun(mode, backend, Trajectory.from_poses([], []))
+    frontend = Frontend(extractor, tracking, camera=camera)
+    stamps: list[int] = []
+    poses: list[FloatArray] = []
+    for frame in chain([first], frames):
+        run.outcomes.append(_step(frame, frontend, run))
+        if frame.pose_world_from_camera is not None:
+            stamps.append(frame.stamp_ns)
+            poses.append(_matrix(frame.pose_world_from_camera))
+        if progress is not None:
+            progress(_line(run))
+    run.truth = Trajectory.from_poses(stamps, poses)
+    return run
+
+
+def _step(frame: Frame, frontend: Frontend, run: SequenceRun) -> Outcome:
+    started = time.perf_counter()
+    found = frontend(frame.image, frame.stamp_ns, _depth_of(frame, run.mode))
+    extracted = time.perf_counter()
+    outcome = run.backend.process(
+        frame.stamp_ns, found.features, found.tracks, depth_m=found.depth_m, epoch=found.epoch
+    )
+    run.frontend_s += extracted - started
+    run.backend_s += time.perf_counter() - extracted
+    return outcome
+
+
+def _depth_of(frame: Frame, mode: str) -> NDArray[np.float32] | None:
+    """The depth image; all unknown where a sequence with depth lacks it for one frame."""
+    if mode == "mono":
+        return None
+    if frame.depth_m is not None:
+        return frame.depth_m
+    return np.full(frame.image.shape[:2], np.nan, np.float32)
+
+
+def _camera_of(source: FrameSource) -> Camera:
+    if source.camera is None:
+        raise CalibrationError(
+            f"{source.name}: no calibration is known, and without one there is no geometry; "
+            "give one with --calibration (fr1, fr2, fr3 or a camera_info YAML file)"
+        )
+    return source.camera
+
+
+def _mode_of(mode: str, first: Frame, name: str) -> str:
+    if mode == "auto":
+        return "mono" if first.depth_m is None else "rgbd"
+    if mode == "rgbd" and first.depth_m is None:
+        raise SourceError(f"{name}: mode rgbd needs depth, and the first frame has none; use --mode mono")
+    return mode
+
+
+def _matrix(pose: Pose) -> FloatArray:
+    return make_pose(pose.rotation, pose.position_xyz)
+
+
+def _line(run: SequenceRun) -> str:
+    last = run.outcomes[-1]
+    keyframes, loops = len(run.backend.map.keyframes), len(run.backend.loops)
+    return f"{last.state.value}, {last.num_inliers} landmarks, {keyframes} keyframes, {loops} loops"

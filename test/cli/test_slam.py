@@ -1,0 +1,77 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""``aliked-ros slam``: files, figures, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from aliked_ros.cli import slam
+from aliked_ros.cli.main import build_parser, main
+from aliked_ros.io.sources.tum import read_list
+
+CONTRACT = (
+    "ate_rmse_m", "ate_alignment", "path_length_m", "frames", "localised", "keyframes", "loop_closures", "seconds",
+)  # fmt: skip
+FAST = ("--model", "aliked-t16", "--device", "cpu", "--max_keypoints", "400")
+
+
+def test_a_directory_becomes_a_trajectory(
+    small_sequence: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "slam.png").write_text("of an earlier run")
+    assert main(["slam", str(small_sequence), "--output", str(tmp_path), *FAST]) == 0
+    report = json.loads((tmp_path / "slam.json").read_text())
+    assert set(CONTRACT) <= set(report)
+    assert report["frames"] == report["localised"] == 6
+    assert report["ate_rmse_m"] < 0.02
+    assert report["mode"] == "rgbd"
+    poses = read_list(tmp_path / "trajectory.tum", 8, lambda fields: fields)
+    assert len(poses) == 6
+    assert (tmp_path / "slam.png").read_bytes()[:4] == b"\x89PNG"
+    output = capsys.readouterr().out
+    assert "6 of 6" in output
+    assert "slam.png" in output
+
+
+def test_a_simulated_sequence_with_orb(tmp_path: Path) -> None:
+    small = ["--scene", "desk", "--frames", "4", "--width", "320", "--height", "240", "--shutter_s", "0"]
+    assert main(["slam", "--features", "orb", "--output", str(tmp_path), "--no_plot", *small]) == 0
+    report = json.loads((tmp_path / "slam.json").read_text())
+    assert report["model"] == "orb"
+    assert report["frames"] == 4
+    assert not (tmp_path / "slam.png").exists()
+
+
+def test_options_reach_the_backend() -> None:
+    arguments = ["slam", "x", "--no-loop-closure", "--features", "orb", "--set", "association.map_radius_px=5"]
+    config = slam.backend_config(build_parser().parse_args(arguments))
+    assert config.place.loop_closure is False
+    assert config.association.map_radius_px == 5.0
+    assert config.association.map_min_similarity == 0.6  # ORB's
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["slam", "missing"], 1, "no such file"),
+        (["slam", "missing", "--set", "keyframe"], 2, "GROUP.NAME=VALUE"),
+        (["slam", "missing", "--set", "keyframe.nothing=1"], 2, "no option 'keyframe.nothing'"),
+        (["slam", "missing", "--set", "keyframe.max_motion=0"], 2, "max_motion must be at least"),
+    ],
+)
+def test_mistakes_are_said(
+    arguments: list[str], status: int, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--output", str(tmp_path / "out")]) == status
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(slam, "find_spec", lambda name: None)
+    assert main(["slam"]) == 1
+    assert "requirements/slam.txt" in capsys.readouterr().err
