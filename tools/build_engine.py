@@ -1,28 +1,30 @@
 # Copyright 2026 The aliked_ros developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""Builds the CPU engine, a plain shared library without torch, by calling the C++ compiler.
+"""Builds the engines, plain shared libraries without torch, by calling the compilers.
 
-    python -m tools.build_engine
+    python -m tools.build_engine           # for the CPU: every processor of this machine's architecture
+    python -m tools.build_engine --cuda    # for the CPU and for CUDA; needs nvcc
 
-The kernels are compiled once for each instruction set and chosen when the library runs, so one build serves every
-processor of an architecture.
+The CPU engine's kernels are compiled once for each instruction set and chosen when the library runs.
 """
 
 from __future__ import annotations
 
-import hashlib
+import argparse
 import os
 import platform
 import shlex
-import shutil
 import subprocess
 import sys
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 
+from tools.build_cuda_engine import build_cuda_engine
+from tools.compiling import BuildError, Compilation, build_library, digest_of, find_compiler, run
+
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = ROOT / "custom_ops" / "csrc" / "engine"
+CSRC = ROOT / "custom_ops" / "csrc"
+SOURCES = CSRC / "engine"
 DESTINATION = ROOT / "custom_ops" / "aliked_ops"
 LIBRARY = "_cpu_engine.so"
 
@@ -37,12 +39,8 @@ VARIANTS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 
-class BuildError(RuntimeError):
-    """The compiler is missing or refused the sources."""
-
-
 def build_cpu_engine(output_dir: Path = DESTINATION, compiler: str = "", machine: str = "") -> Path:
-    """Build the library into a folder unless it is there from the same sources, flags and compiler.
+    """Build the CPU engine into a folder unless it is there from the same sources, flags and compiler.
 
     Args:
         output_dir: where the library goes.
@@ -55,29 +53,14 @@ def build_cpu_engine(output_dir: Path = DESTINATION, compiler: str = "", machine
     command = shlex.split(compiler) or find_compiler()
     possible = VARIANTS.get(machine or platform.machine(), {"baseline": ()})
     variants = {name: flags for name, flags in possible.items() if _understands(command, flags)}
-    library = output_dir / LIBRARY
-    digest = _digest(command, variants)
-    # The library carries the digest of what it was made of.
-    if library.is_file() and digest.encode() in library.read_bytes():
-        return library
-    output_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output_dir, prefix=".engine-") as folder:
-        built = Path(folder) / LIBRARY
-        objects = _compile_all(command, variants, digest, Path(folder))
-        _run([*command, "-shared", "-pthread", "-o", str(built), *map(str, objects)])
-        # Renamed into place: a process that runs the old library keeps it.
-        built.replace(library)
-    return library
-
-
-def find_compiler() -> list[str]:
-    """The command of the C++ compiler."""
-    if os.environ.get("CXX"):
-        return shlex.split(os.environ["CXX"])
-    for name in ("g++", "clang++", "c++"):
-        if shutil.which(name):
-            return [name]
-    raise BuildError("no C++ compiler: install g++ 9 or later, or clang, or set CXX")
+    parts = (command, run([*command, "--version"]), _FLAGS, _KERNEL_FLAGS, variants)
+    digest = digest_of(parts, engine_sources(), CSRC)
+    return build_library(
+        output_dir / LIBRARY,
+        digest,
+        lambda folder: _compilations(command, variants, digest, folder),
+        lambda built, objects: [*command, "-shared", "-pthread", "-o", str(built), *map(str, objects)],
+    )
 
 
 def _understands(command: list[str], flags: tuple[str, ...]) -> bool:
@@ -89,8 +72,10 @@ def _understands(command: list[str], flags: tuple[str, ...]) -> bool:
         raise BuildError(f"{shlex.join(command)}: {error}") from error
 
 
-def _compile_all(command: list[str], variants: dict[str, tuple[str, ...]], digest: str, folder: Path) -> list[Path]:
-    jobs: list[tuple[Path, list[str]]] = []
+def _compilations(
+    command: list[str], variants: dict[str, tuple[str, ...]], digest: str, folder: Path
+) -> list[Compilation]:
+    jobs: list[Compilation] = []
     available = [*(f"-DALIKED_HAS_{name}" for name in variants), f'-DALIKED_BUILD="{digest}"']
     for source in sorted(SOURCES.glob("*.cpp")):
         target = folder / f"{source.stem}.o"
@@ -100,35 +85,23 @@ def _compile_all(command: list[str], variants: dict[str, tuple[str, ...]], diges
         target = folder / f"kernels_{name}.o"
         variant = [*_KERNEL_FLAGS, *flags, f"-DALIKED_VARIANT={name}"]
         jobs.append((target, [*command, *_FLAGS, *variant, "-c", str(kernels), "-o", str(target)]))
-    with ThreadPoolExecutor(os.cpu_count() or 1) as executor:
-        list(executor.map(_run, [arguments for _, arguments in jobs]))
-    return [target for target, _ in jobs]
-
-
-def _run(arguments: list[str]) -> None:
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise BuildError(f"{shlex.join(arguments)} failed:\n{done.stderr}")
+    return jobs
 
 
 def engine_sources() -> list[Path]:
-    """Every file that the library is made of, absolute."""
-    return sorted(path for path in SOURCES.rglob("*") if path.is_file())
+    """Every file that the CPU engine is made of, absolute."""
+    return [*sorted(path for path in SOURCES.rglob("*") if path.is_file()), CSRC / "checkpoint.h"]
 
 
-def _digest(command: list[str], variants: dict[str, tuple[str, ...]]) -> str:
-    """SHA-256 of everything that the library is made of."""
-    version = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False).stdout
-    content = hashlib.sha256(repr((command, version, _FLAGS, _KERNEL_FLAGS, variants)).encode())
-    for source in engine_sources():
-        content.update(source.relative_to(SOURCES).as_posix().encode() + b"\0" + source.read_bytes())
-    return content.hexdigest()
-
-
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Build for this machine; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tools.build_engine", description="builds the compiled engines")
+    parser.add_argument("--cuda", action="store_true", help="also for CUDA, with nvcc; see TORCH_CUDA_ARCH_LIST")
+    options = parser.parse_args(arguments)
     try:
         print(build_cpu_engine())
+        if options.cuda:
+            print(build_cuda_engine(DESTINATION))
     except BuildError as error:
         print(error, file=sys.stderr)
         return 1

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Compiles custom_ops/: `python -m tools.build_ops` does it in place, and setup.py through the command `BuildOps`.
 
-The CPU engine (tools/build_engine.py) is compiled with them. Everything runs without this, more slowly: where torch, a
-compiler or nvcc is missing, or the compilation fails, one line says so and the pure-torch implementation is used.
+The engines (tools/build_engine.py) are compiled with them, the CUDA engine where torch has CUDA. Everything runs
+without this, more slowly: where torch, a compiler or nvcc is missing, or the compilation fails, one line says so and
+the pure-torch implementation is used.
 Environment:
 
 * `ALIKED_OPS_REQUIRED=1`: fail instead.
@@ -33,13 +34,13 @@ from pathlib import Path
 from setuptools import Distribution, Extension  # type: ignore[import-untyped]
 from setuptools.command.build_ext import build_ext  # type: ignore[import-untyped]
 
-from tools.build_engine import LIBRARY as ENGINE_LIBRARY
-from tools.build_engine import BuildError, build_cpu_engine, engine_sources
+from tools.build_cuda_engine import DEFAULT_ARCHITECTURES, build_cuda_engine, cuda_engine_sources
+from tools.build_engine import build_cpu_engine, engine_sources
+from tools.compiling import BuildError
 
 ROOT = Path(__file__).resolve().parents[1]
 OPS = ROOT / "custom_ops"
 EXTENSION = "aliked_ops._C"
-DEFAULT_ARCHITECTURES = "7.5;8.0;8.6;8.9;9.0+PTX"
 
 _LOG = logging.getLogger("aliked_ops.build")
 
@@ -53,7 +54,7 @@ def ops_extension() -> Extension:
     return Extension(
         EXTENSION,
         sources=[str(path.relative_to(ROOT)) for path in sources(with_cuda=True)],
-        depends=[str(path.relative_to(ROOT)) for path in (*headers(), *engine_sources())],
+        depends=[str(path.relative_to(ROOT)) for path in (*headers(), *engine_sources(), *cuda_engine_sources())],
         optional=True,
     )
 
@@ -79,7 +80,7 @@ class BuildOps(build_ext):  # type: ignore[misc]  # setuptools has no types
         if ext.name != EXTENSION:
             super().build_extension(ext)
             return
-        self._build_engine()
+        self._build_engines()
         try:
             library = obtain_library()
         except OpsBuildError as error:
@@ -89,29 +90,39 @@ class BuildOps(build_ext):  # type: ignore[misc]  # setuptools has no types
             return
         _install(library, Path(self.get_ext_fullpath(ext.name)))
 
-    def _build_engine(self) -> None:
-        """Put the CPU engine, which is no Python extension, beside the operators."""
+    def _build_engines(self) -> None:
+        """Put the engines, which are no Python extensions, beside the operators."""
+        self._build_engine("CPU", obtain_engine)
+        self._build_engine("CUDA", obtain_cuda_engine)
+
+    def _build_engine(self, name: str, obtain: Callable[[], Path | None]) -> None:
         try:
-            _install(obtain_engine(), self._built_engine)
+            library = obtain()
         except BuildError as error:
             if required():
                 raise
-            _LOG.warning("%s; the readable network will run in place of the CPU engine", error)
+            _LOG.warning("%s; the readable network will run in place of the %s engine", error, name)
+        else:
+            if library is not None:
+                _install(library, self._package / library.name)
 
     @property
-    def _built_engine(self) -> Path:
-        return Path(self.build_lib) / "aliked_ops" / ENGINE_LIBRARY
+    def _package(self) -> Path:
+        return Path(self.build_lib) / "aliked_ops"
+
+    def _built_engines(self) -> list[Path]:
+        return sorted(self._package.glob("_*_engine.so"))
 
     def copy_extensions_to_source(self) -> None:
         """Put what was built into the source tree, for editable installs."""
         super().copy_extensions_to_source()
-        if self._built_engine.is_file():
-            package = Path(self.get_finalized_command("build_py").get_package_dir("aliked_ops"))
-            _install(self._built_engine, package / ENGINE_LIBRARY)
+        package = Path(self.get_finalized_command("build_py").get_package_dir("aliked_ops"))
+        for engine in self._built_engines():
+            _install(engine, package / engine.name)
 
     def get_outputs(self) -> list[str]:
         """Return the files that were built, of which there are none where compilation was not possible."""
-        outputs = [*super().get_outputs(), *([] if self.inplace else [str(self._built_engine)])]
+        outputs = [*super().get_outputs(), *([] if self.inplace else map(str, self._built_engines()))]
         return [path for path in outputs if Path(path).is_file()]
 
     def get_output_mapping(self) -> dict[str, str]:
@@ -184,6 +195,23 @@ def obtain_engine() -> Path:
         BuildError: a compiler is missing or refused the sources.
     """
     return build_cpu_engine(_build_directory() / "engine")
+
+
+def obtain_cuda_engine() -> Path | None:
+    """Return the CUDA engine's library, likewise, or ``None`` where torch has no CUDA to run it beside.
+
+    Raises:
+        BuildError: the compiler is missing or refused the sources.
+    """
+    return build_cuda_engine(_build_directory() / "engine") if _torch_has_cuda() else None
+
+
+def _torch_has_cuda() -> bool:
+    try:
+        import torch
+    except ImportError:
+        return False
+    return torch.version.cuda is not None
 
 
 def cuda_usable() -> bool:
@@ -343,7 +371,8 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     target = OPS / "aliked_ops" / f"_C{sysconfig.get_config_var('EXT_SUFFIX')}"
     try:
-        _install(obtain_engine(), target.with_name(ENGINE_LIBRARY))
+        for engine in filter(None, (obtain_engine(), obtain_cuda_engine())):
+            _install(engine, target.with_name(engine.name))
         _install(obtain_library(), target)
     except (OpsBuildError, BuildError) as error:
         _LOG.error("%s", error)

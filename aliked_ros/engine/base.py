@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aliked_ros.features import Features, Float32Array
+from aliked_ros.network.selection import Selection
 
 Image = NDArray[np.uint8]  # (H, W, 3) RGB or (H, W) grey, any strides
 
@@ -29,6 +30,7 @@ class EngineInfo:
     weights_path: Path
     weights_sha256: str
     warnings: tuple[str, ...] = ()  # why something slower runs than this machine could offer
+    faults: tuple[str, ...] = ()  # what went wrong with a device that another one stands in for
 
 
 class Engine(Protocol):
@@ -44,8 +46,11 @@ class Engine(Protocol):
         """Wall time of the last image's ``preprocess`` and ``inference``, which ends with the results on the host."""
         ...
 
-    def extract(self, image: Image, max_keypoints: int, score_threshold: float) -> Features:
-        """The strongest ``max_keypoints`` features above ``score_threshold`` of one image."""
+    def extract(self, image: Image, selection: Selection, reference: Features | None = None) -> Features:
+        """The features of one image that are wanted, strongest first; a mask has the image's size.
+
+        An engine may use the occasion to match them to a reference, the features of an earlier image; most do not.
+        """
         ...
 
     def score_map(self, image: Image) -> NDArray[Any]:

@@ -4,16 +4,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping
 
 import numpy as np
 from aliked_ops import cpu_engine
+from aliked_ops.engine_types import EngineModel, ImageView
 from numpy.typing import NDArray
 
 from aliked_ros.engine.base import EngineInfo, Image
 from aliked_ros.features import Features
 from aliked_ros.network.model import MODELS
+from aliked_ros.network.selection import Selection
 from aliked_ros.network.weights import Weights
 
 
@@ -32,7 +35,7 @@ class CpuEngine:
 
     def __init__(self, weights: Weights, precision: str = "fp32", threads: int = 0) -> None:
         spec = MODELS[weights.entry.model]
-        model = cpu_engine.EngineModel(spec.channels, spec.dim, spec.num_positions)
+        model = EngineModel(spec.channels, spec.dim, spec.num_positions)
         self._engine = cpu_engine.CpuEngine(
             model, lambda name: weights.state_dict[name].numpy(), precision=precision, threads=threads
         )
@@ -63,12 +66,13 @@ class CpuEngine:
         """Wall time of the last image by stage; they add up to the whole call, of which ``other`` is the rest."""
         return self._profile_ms
 
-    def extract(self, image: Image, max_keypoints: int, score_threshold: float) -> Features:
-        """The strongest ``max_keypoints`` features above ``score_threshold`` of one image."""
+    def extract(self, image: Image, selection: Selection, reference: Features | None = None) -> Features:  # noqa: ARG002
+        """The features of one image that are wanted, strongest first; a mask has the image's size."""
         start = time.perf_counter()
-        view = cpu_engine.ImageView(image)
+        view = ImageView(image)
         prepared = time.perf_counter()
-        found = self._engine.extract(view, max_keypoints, score_threshold)
+        grid = None if selection.grid is None else dataclasses.astuple(selection.grid)
+        found = self._engine.extract(view, selection.max_keypoints, selection.score_threshold, grid, selection.mask)
         features = Features(
             keypoints_xy=found.keypoints_xy,
             scores=found.scores,
@@ -85,4 +89,4 @@ class CpuEngine:
 
     def score_map(self, image: Image) -> NDArray[np.float32]:
         """The detector's score map of one image, (H, W) float32."""
-        return self._engine.score_map(cpu_engine.ImageView(image))
+        return self._engine.score_map(ImageView(image))

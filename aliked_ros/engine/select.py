@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import torch
+from aliked_ops import cuda_engine
 from aliked_ops.cpu_engine import CpuEngineError, supports_bfloat16
 
 from aliked_ros.engine.base import Engine
 from aliked_ros.engine.cpu_engine import CpuEngine
+from aliked_ros.engine.cuda_engine import CudaEngine
 from aliked_ros.engine.torch_engine import TorchEngine
 from aliked_ros.errors import DeviceError
 from aliked_ros.network.weights import Weights
@@ -45,14 +47,19 @@ def resolve_device(device: str) -> torch.device:
 def resolve_precision(precision: str, device: torch.device, engine: str = "auto") -> str:
     """The precision behind ``auto``, checked against the device.
 
-    ``auto`` is bfloat16 for the compiled CPU engine on processors with the instructions, where it keeps the published
-    accuracy (test/engine/test_cpu_engine.py), and float32 elsewhere.
+    ``auto`` is the narrowest one that keeps the published accuracy in a compiled engine, float16 on CUDA
+    (test/engine/test_cuda_engine.py) and bfloat16 on processors with the instructions
+    (test/engine/test_cpu_engine.py), and float32 elsewhere.
 
     Raises:
         DeviceError: the device cannot compute in that precision.
     """
     if precision == "auto":
-        return "bf16" if device.type == "cpu" and engine != "reference" and supports_bfloat16() else "fp32"
+        if engine == "reference":
+            return "fp32"
+        if device.type == "cpu":
+            return "bf16" if supports_bfloat16() else "fp32"
+        return "fp16" if cuda_engine.is_available() else "fp32"
     if precision not in ("fp32", "bf16", "fp16"):
         raise DeviceError(f"precision must be auto, fp32, bf16 or fp16, got {precision!r}")
     if precision == "fp16" and device.type == "cpu":
@@ -75,23 +82,23 @@ def create_engine(weights: Weights, device: str, precision: str, engine: str = "
         DeviceError: this machine lacks the device, the precision or the engine.
     """
     resolved = resolve_device(device)
-    wanted = resolve_precision(precision, resolved, engine)
+    warnings: tuple[str, ...] = ()
     if engine != "reference":
         try:
-            return _compiled_engine(weights, resolved, wanted, threads)
+            return _compiled_engine(weights, resolved, resolve_precision(precision, resolved), threads)
         except DeviceError as error:
             if engine == "fast":
                 raise
-            if resolved.type == "cpu":
-                warning = f"the readable network runs instead of the compiled engine: {error}"
-                return TorchEngine(weights, resolved, wanted, (warning,))
-    return TorchEngine(weights, resolved, wanted)
+            warnings = (f"the readable network runs instead of the compiled engine: {error}",)
+    return TorchEngine(weights, resolved, resolve_precision(precision, resolved, "reference"), warnings)
 
 
 def _compiled_engine(weights: Weights, device: torch.device, precision: str, threads: int) -> Engine:
-    if device.type != "cpu":
-        raise DeviceError(f"there is no compiled engine for {device}; choose the engine auto or reference")
     try:
-        return CpuEngine(weights, precision, threads)
-    except CpuEngineError as error:
-        raise DeviceError(f"no compiled CPU engine: {error}") from error
+        if device.type == "cpu":
+            return CpuEngine(weights, precision, threads)
+        return CudaEngine(weights, precision, device.index or 0)
+    except cuda_engine.CudaRuntimeError:
+        raise  # whoever deals with the device's faults has to know
+    except (CpuEngineError, cuda_engine.CudaEngineError) as error:
+        raise DeviceError(f"no compiled {device.type.upper()} engine: {error}") from error

@@ -16,6 +16,7 @@ from torch import Tensor
 from aliked_ros.engine.base import EngineInfo, Image, as_float32
 from aliked_ros.features import Features
 from aliked_ros.network.model import Extraction
+from aliked_ros.network.selection import Selection
 from aliked_ros.network.weights import Weights, load_network
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -62,12 +63,12 @@ class TorchEngine:
         return self._timings_ms
 
     @torch.inference_mode()
-    def extract(self, image: Image, max_keypoints: int, score_threshold: float) -> Features:
-        """The strongest ``max_keypoints`` features above ``score_threshold`` of one image."""
+    def extract(self, image: Image, selection: Selection, reference: Features | None = None) -> Features:  # noqa: ARG002
+        """The features of one image that are wanted, strongest first; a mask has the image's size."""
         start = time.perf_counter()
         tensor = self._load(image)
         loaded = time.perf_counter()
-        (extraction,) = self._network(tensor, max_keypoints, score_threshold)
+        (extraction,) = self._network.extract(tensor, selection)
         features = _to_host(extraction, image.shape[1], image.shape[0])
         done = time.perf_counter()
         self._timings_ms = {"preprocess": 1e3 * (loaded - start), "inference": 1e3 * (done - loaded)}

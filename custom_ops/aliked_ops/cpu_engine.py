@@ -8,10 +8,10 @@ The library knows nothing of torch or Python; `tools/build_engine.py` makes it. 
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aliked_ops.engine_types import EngineModel, Extracted, ImageView, read_tensors
+
 INSTRUCTION_SET_VARIABLE = "ALIKED_CPU_ISA"
 STAGES = ("block1", "block2", "block3", "block4", "score_head", "detection", "description")
-_VERSION = 1
+_VERSION = 3
 _NARROW = {"fp32": 0, "bf16": 1}
 _CHOICE_VARIABLE = "ALIKED_OPS"  # the one that also chooses the operators
 _LIBRARY = "_cpu_engine.so"
@@ -45,7 +47,10 @@ _SIGNATURES: dict[str, tuple[Any, Sequence[Any]]] = {
     "instruction_set": (ctypes.c_char_p, (ctypes.c_void_p,)),
     "detect": (
         ctypes.c_int64,
-        (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.c_int32, _Longs, ctypes.c_int32, ctypes.c_float),
+        (
+            *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.c_int32, _Longs, ctypes.c_int32),
+            *(ctypes.c_float, _Ints, _Bytes),
+        ),
     ),
     "describe": (ctypes.c_int64, (ctypes.c_void_p, _Floats, _Floats)),
     "score_map": (
@@ -57,78 +62,25 @@ _SIGNATURES: dict[str, tuple[Any, Sequence[Any]]] = {
         ctypes.c_int64,
         (
             *(_Floats, ctypes.c_int64, _Floats, ctypes.c_int64, ctypes.c_int64),
-            *(ctypes.c_int32, ctypes.c_char_p, _Ints, _Floats, _Ints),
+            *(ctypes.c_float, ctypes.c_int32, ctypes.c_char_p, _Ints, _Floats, _Ints),
         ),
+    ),
+    "align": (
+        ctypes.c_int64,
+        (
+            *(_Floats, ctypes.c_int32, ctypes.c_int32, _Floats, _Doubles, _Ints, ctypes.c_int64),
+            *(_Floats, ctypes.c_int32, ctypes.c_char_p, _Floats, _Floats),
+        ),
+    ),
+    "cut_patches": (
+        ctypes.c_int64,
+        (_Floats, ctypes.c_int32, ctypes.c_int32, _Floats, ctypes.c_int64, ctypes.c_char_p, _Floats, _Doubles),
     ),
 }
 
 
 class CpuEngineError(RuntimeError):
     """The library is missing, is another version's, or refused what it was asked."""
-
-
-@dataclass(frozen=True)
-class EngineModel:
-    """The sizes that tell the published models apart."""
-
-    channels: tuple[int, int, int, int]  # of the four blocks
-    dim: int  # of a descriptor, D
-    num_positions: int  # of the descriptor head, M
-
-
-@dataclass(frozen=True, eq=False)
-class Extracted:
-    """Keypoints and descriptors of one image, strongest first."""
-
-    keypoints_xy: _Float32  # (N, 2) pixels
-    scores: _Float32  # (N,)
-    dispersity: _Float32  # (N,)
-    descriptors: _Float32  # (N, D) unit length
-
-
-class ImageView:
-    """An image as the library reads it, where it lies.
-
-    Args:
-        image: (H, W, 3) RGB or (H, W) grey uint8, any strides, 32×32 or larger.
-
-    Raises:
-        ValueError: it is none of these.
-    """
-
-    def __init__(self, image: NDArray[np.uint8]) -> None:
-        if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
-            raise ValueError(f"an image must be (H, W, 3) or (H, W) uint8, got {image.shape} {image.dtype}")
-        if min(image.shape[:2]) < 32:
-            raise ValueError(f"an image must be at least 32×32, got {image.shape}")
-        self._kept = image
-        self.shape = (image.shape[0], image.shape[1])
-        grey = [0] if image.ndim == 2 else []
-        self._strides = (ctypes.c_int64 * 3)(*image.strides, *grey)
-
-    @property
-    def arguments(self) -> tuple[Any, ...]:
-        """Address, height, width and strides."""
-        return self._kept.ctypes.data, *self.shape, self._strides
-
-
-def tensor_names() -> Iterator[str]:
-    """Names of the checkpoint's tensors in the order in which the library reads them."""
-    for block in range(1, 5):
-        for conv in (1, 2):
-            name = f"block{block}.conv{conv}"
-            if block < 3:
-                yield f"{name}.weight"
-            else:
-                yield from (f"{name}.offset_conv.weight", f"{name}.offset_conv.bias", f"{name}.regular_conv.weight")
-            for part in ("weight", "bias", "running_mean", "running_var"):
-                yield f"block{block}.bn{conv}.{part}"
-        if block > 1:
-            yield from (f"block{block}.downsample.weight", f"block{block}.downsample.bias")
-    yield from (f"conv{level}.weight" for level in range(1, 5))
-    yield from (f"score_head.{index}.weight" for index in (0, 2, 4, 6))
-    yield from (f"desc_head.offset_conv.{index}.{part}" for index in (0, 2) for part in ("weight", "bias"))
-    yield from ("desc_head.sf_conv.weight", "desc_head.agg_weights")
 
 
 @lru_cache(maxsize=1)
@@ -159,7 +111,7 @@ def library() -> ctypes.CDLL:
 def instruction_sets() -> tuple[str, ...]:
     """The instruction sets that the library and this processor share, fastest first."""
     names = ctypes.create_string_buffer(256)
-    _checked(library().aliked_cpu_instruction_sets(names, len(names)))
+    checked(library().aliked_cpu_instruction_sets(names, len(names)))
     return tuple(names.value.decode().split(","))
 
 
@@ -169,7 +121,7 @@ def supports_bfloat16() -> bool:
         fastest = instruction_sets()[0]
     except CpuEngineError:
         return False
-    return (_instruction_set().decode() or fastest) == "avx512bf16"
+    return (chosen_instruction_set().decode() or fastest) == "avx512bf16"
 
 
 def available_threads() -> int:
@@ -201,11 +153,11 @@ class CpuEngine:
         self._library = library()
         self._lock = threading.Lock()
         self._dim = model.dim
-        blob = np.concatenate([np.asarray(tensor(name), np.float32).ravel() for name in tensor_names()])
+        blob = read_tensors(tensor)
         sizes = (ctypes.c_int32 * 6)(*model.channels, model.dim, model.num_positions)
         self._handle = self._library.aliked_cpu_create(
-            *(sizes, _floats(blob), len(blob), threads or available_threads()),
-            *(_NARROW[precision], _instruction_set()),
+            *(sizes, floats(blob), len(blob), threads or available_threads()),
+            *(_NARROW[precision], chosen_instruction_set()),
         )
         if not self._handle:
             raise CpuEngineError(_last_error(self._library))
@@ -220,15 +172,32 @@ class CpuEngine:
         name: bytes = self._library.aliked_cpu_instruction_set(self._handle)
         return name.decode()
 
-    def extract(self, image: ImageView, max_keypoints: int, score_threshold: float) -> Extracted:
-        """The strongest features of an image above a score."""
+    def extract(
+        self,
+        image: ImageView,
+        max_keypoints: int,
+        score_threshold: float,
+        grid: tuple[int, int, int] | None = None,
+        mask: NDArray[np.bool_] | None = None,
+    ) -> Extracted:
+        """The strongest features of an image above a score.
+
+        Args:
+            image: of H×W pixels.
+            max_keypoints: most features.
+            score_threshold: their maxima score more.
+            grid: rows, columns, and the most features of one of these equal cells; ``None`` for no such limit.
+            mask: (H, W), false where no feature is wanted; ``None`` wants them everywhere.
+
+        Raises:
+            ValueError: the mask has another size, or a number of the grid is not positive.
+        """
+        limits = (max_keypoints, score_threshold, _grid_argument(grid), _mask_argument(mask, image.shape))
         with self._lock:
-            count = _checked(
-                self._library.aliked_cpu_detect(self._handle, *image.arguments, max_keypoints, score_threshold)
-            )
+            count = checked(self._library.aliked_cpu_detect(self._handle, *image.arguments, *limits))
             keypoints = np.empty((count, 4), np.float32)
             descriptors = np.empty((count, self._dim), np.float32)
-            _checked(self._library.aliked_cpu_describe(self._handle, _floats(keypoints), _floats(descriptors)))
+            checked(self._library.aliked_cpu_describe(self._handle, floats(keypoints), floats(descriptors)))
         x, y, scores, dispersity = keypoints.T.copy()
         return Extracted(np.stack([x, y], 1), scores, dispersity, descriptors)
 
@@ -236,7 +205,7 @@ class CpuEngine:
         """The score map of an image, (H, W)."""
         scores = np.empty(image.shape, np.float32)
         with self._lock:
-            _checked(self._library.aliked_cpu_score_map(self._handle, *image.arguments, _floats(scores)))
+            checked(self._library.aliked_cpu_score_map(self._handle, *image.arguments, floats(scores)))
         return scores
 
     def stage_ms(self) -> dict[str, float]:
@@ -247,14 +216,21 @@ class CpuEngine:
 
 
 def nearest_neighbours(
-    a: _Float32, b: _Float32, threads: int = 1
+    a: _Float32, b: _Float32, threads: int = 1, min_product: float = -math.inf
 ) -> tuple[NDArray[np.int32], _Float32, NDArray[np.int32]]:
     """For each row of a (N, D) the row of b (K, D) with the largest dot product, and the reverse.
 
     Equal to ``(a @ b.T).argmax(1)`` and ``.argmax(0)`` up to rounding: of equal products the first row counts.
 
+    Args:
+        a: (N, D).
+        b: (K, D).
+        threads: that share the search, 0 for as many as this process has processors; the result is the same.
+        min_product: products below do not count. A gate of half the largest possible product or more makes the search
+            about twice as fast: most pairs are left out after their first 32 values.
+
     Returns:
-        best rows of b (N,), their products (N,), best rows of a (K,).
+        best rows of b (N,), their products (N,), best rows of a (K,); -1, and a product of -inf, where none counts.
 
     Raises:
         CpuEngineError: the library is not available.
@@ -265,24 +241,55 @@ def nearest_neighbours(
     a, b = np.ascontiguousarray(a, np.float32), np.ascontiguousarray(b, np.float32)
     best_of_a, best_of_b = np.empty(len(a), np.int32), np.empty(len(b), np.int32)
     products = np.empty(len(a), np.float32)
-    _checked(
+    checked(
         library().aliked_cpu_match(
-            *(_floats(a), len(a), _floats(b), len(b), a.shape[1], threads or available_threads(), _instruction_set()),
-            *(best_of_a.ctypes.data_as(_Ints), _floats(products), best_of_b.ctypes.data_as(_Ints)),
+            *(floats(a), len(a), floats(b), len(b), a.shape[1]),
+            *(min_product, threads or available_threads(), chosen_instruction_set()),
+            *(best_of_a.ctypes.data_as(_Ints), floats(products), best_of_b.ctypes.data_as(_Ints)),
         )
     )
     return best_of_a, products, best_of_b
 
 
-def _instruction_set() -> bytes:
+def _grid_argument(grid: tuple[int, int, int] | None) -> Any:
+    if grid is None:
+        return None
+    if min(grid) < 1:
+        raise ValueError(f"a grid needs positive rows, columns and features per cell, got {grid}")
+    return (ctypes.c_int32 * 3)(*grid)
+
+
+def _mask_argument(mask: NDArray[np.bool_] | None, shape: tuple[int, int]) -> Any:
+    if mask is None:
+        return None
+    if mask.shape != shape or mask.dtype != np.bool_:
+        raise ValueError(f"a mask must be {shape} bool like the image, got {mask.shape} {mask.dtype}")
+    # The pointer keeps the array that it was made from.
+    return np.ascontiguousarray(mask).ctypes.data_as(_Bytes)
+
+
+def chosen_instruction_set() -> bytes:
+    """The instruction set that the environment asks for, empty for the fastest, as the library takes it."""
     return os.environ.get(INSTRUCTION_SET_VARIABLE, "").encode()
 
 
-def _floats(array: NDArray[Any]) -> Any:
+def doubles(array: NDArray[Any]) -> Any:
+    """The address of a float64 array, as the library takes it."""
+    return array.ctypes.data_as(_Doubles)
+
+
+def ints(array: NDArray[Any]) -> Any:
+    """The address of an int32 array, as the library takes it."""
+    return array.ctypes.data_as(_Ints)
+
+
+def floats(array: NDArray[Any]) -> Any:
+    """The address of a float32 array, as the library takes it."""
     return array.ctypes.data_as(_Floats)
 
 
-def _checked(result: int) -> int:
+def checked(result: int) -> int:
+    """A result of the library; CpuEngineError with its message where it failed."""
     if result < 0:
         raise CpuEngineError(_last_error(library()))
     return result

@@ -17,6 +17,7 @@ from ops_cases import ROOT
 from setuptools import Distribution
 
 from tools import build_ops
+from tools.build_engine import LIBRARY as ENGINE_LIBRARY
 
 LIBRARY_NAME = f"_C{sysconfig.get_config_var('EXT_SUFFIX')}"
 
@@ -56,9 +57,9 @@ def no_engine() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def engine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file that stands for the CPU engine's library."""
-    path = tmp_path / "engine"
+    path = tmp_path_factory.mktemp("engine") / ENGINE_LIBRARY
     path.write_bytes(b"engine")
     monkeypatch.setattr(build_ops, "obtain_engine", lambda: path)
     return path
@@ -81,7 +82,7 @@ def test_build_puts_the_library_into_the_build_folder(
     build.run()
     target = tmp_path / "lib" / "aliked_ops" / LIBRARY_NAME
     assert target.read_bytes() == b"compiled"
-    engine = tmp_path / "lib" / "aliked_ops" / build_ops.ENGINE_LIBRARY
+    engine = tmp_path / "lib" / "aliked_ops" / ENGINE_LIBRARY
     assert engine.read_bytes() == b"engine"
     assert build.get_outputs() == [str(target), str(engine)]
     assert not list((tmp_path / "source").rglob("*.so"))
@@ -95,7 +96,7 @@ def test_build_in_place_puts_the_library_beside_the_package(
     build.run()
     target = tmp_path / "source" / "aliked_ops" / LIBRARY_NAME
     assert target.read_bytes() == b"compiled"
-    assert target.with_name(build_ops.ENGINE_LIBRARY).read_bytes() == b"engine"
+    assert target.with_name(ENGINE_LIBRARY).read_bytes() == b"engine"
     assert build.get_output_mapping() == {str(tmp_path / "lib" / "aliked_ops" / LIBRARY_NAME): str(target)}
 
 

@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 
+#include "align.h"
 #include "dispatch.h"
 #include "engine.h"
 #include "match.h"
@@ -33,7 +34,7 @@ int64_t guarded(const Function& function) {
 }  // namespace
 
 // Changes with every change of the interface.
-ALIKED_API int32_t aliked_cpu_version() { return 1; }
+ALIKED_API int32_t aliked_cpu_version() { return 3; }
 
 // The digest of the sources and flags of this build, which tools/build_engine.py looks for in the file.
 ALIKED_API const char* aliked_cpu_build() { return ALIKED_BUILD; }
@@ -72,13 +73,21 @@ ALIKED_API const char* aliked_cpu_instruction_set(void* engine) {
   return static_cast<aliked_cpu::Engine*>(engine)->instruction_set();
 }
 
-// strides: bytes from row to row, column to column, channel to channel. Returns the number of keypoints.
+// strides: bytes from row to row, column to column, channel to channel. grid: rows, columns and the most keypoints of a
+// cell, or null. mask: (height, width), 0 where no keypoint is wanted, or null. Returns the number of keypoints.
 ALIKED_API int64_t aliked_cpu_detect(void* engine, const uint8_t* pixels, int32_t height, int32_t width,
-                                     const int64_t* strides, int32_t max_keypoints, float threshold) {
+                                     const int64_t* strides, int32_t max_keypoints, float threshold,
+                                     const int32_t* grid, const uint8_t* mask) {
   return guarded([&] {
+    aliked_cpu::Selection selection = {max_keypoints, threshold, 0, 0, 0, mask};
+    if (grid) {
+      selection.grid_rows = grid[0];
+      selection.grid_columns = grid[1];
+      selection.max_per_cell = grid[2];
+    }
     const aliked_cpu::Image image = {pixels, height, width, strides[0], strides[1], strides[2]};
     return static_cast<int64_t>(
-        static_cast<aliked_cpu::Engine*>(engine)->detect(image, max_keypoints, threshold).size());
+        static_cast<aliked_cpu::Engine*>(engine)->detect(image, selection).size());
   });
 }
 
@@ -116,12 +125,38 @@ ALIKED_API int64_t aliked_cpu_stage_ms(void* engine, double* stages, int64_t cou
 }
 
 // For each row of a (n, d) its best row of b (k, d) by dot product, and the reverse; the first of equals.
-ALIKED_API int64_t aliked_cpu_match(const float* a, int64_t n, const float* b, int64_t k, int64_t d, int32_t threads,
-                                    const char* instruction_set, int32_t* best_of_a, float* similarity,
-                                    int32_t* best_of_b) {
+ALIKED_API int64_t aliked_cpu_match(const float* a, int64_t n, const float* b, int64_t k, int64_t d,
+                                    float min_product, int32_t threads, const char* instruction_set,
+                                    int32_t* best_of_a, float* similarity, int32_t* best_of_b) {
   return guarded([&]() -> int64_t {
-    aliked_cpu::match(aliked_cpu::choose_kernels(instruction_set), a, n, b, k, d, threads, best_of_a, similarity,
-                      best_of_b);
+    aliked_cpu::match(aliked_cpu::choose_kernels(instruction_set), a, n, b, k, d, min_product, threads, best_of_a,
+                      similarity, best_of_b);
+    return 0;
+  });
+}
+
+// Looks for patches in an image (height, width); AlignBlock in kernels.h describes the rest.
+// settings: most iterations, tolerance, prior.
+ALIKED_API int64_t aliked_cpu_align(const float* image, int32_t height, int32_t width, const float* patches,
+                                    const double* statistics, const int32_t* rows, int64_t count,
+                                    const float* settings, int32_t threads, const char* instruction_set,
+                                    float* warps, float* quality) {
+  return guarded([&]() -> int64_t {
+    const aliked_cpu::AlignBlock points = {
+        image, width, width, height, patches, statistics, rows, static_cast<int>(count), static_cast<int>(settings[0]),
+        settings[1], settings[2], warps, quality};
+    aliked_cpu::align(aliked_cpu::choose_kernels(instruction_set), points, threads);
+    return 0;
+  });
+}
+
+// Cuts patches out of an image (height, width) around points (count, 2).
+ALIKED_API int64_t aliked_cpu_cut_patches(const float* image, int32_t height, int32_t width, const float* xy,
+                                          int64_t count, const char* instruction_set, float* patches,
+                                          double* statistics) {
+  return guarded([&]() -> int64_t {
+    aliked_cpu::choose_kernels(instruction_set)
+        .cut_patches({image, width, width, height, xy, static_cast<int>(count), patches, statistics});
     return 0;
   });
 }

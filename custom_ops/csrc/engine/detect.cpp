@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <iterator>
 #include <limits>
 
 #include "engine.h"
@@ -37,18 +38,21 @@ float Engine::score(int pixel) const {
   return scores_.data()[(pixel / width_ + 2) * score_stride_ + 16 + pixel % width_];
 }
 
-void Engine::find_keypoints(const Image& image, int max_keypoints, float threshold) {
+void Engine::find_keypoints(const Image& image, const Selection& selection) {
+  const float threshold = selection.threshold;
   collect_window_maxima(threshold);
-  const auto valid = [&](int32_t pixel) { return is_keypoint(image, pixel); };
-  const auto k = static_cast<size_t>(max_keypoints);
+  const auto valid = [&](int32_t pixel) { return is_keypoint(image, selection, pixel); };
+  const auto k = static_cast<size_t>(selection.max_keypoints);
 
-  // The k-th strongest keypoint of the first round bounds those of all rounds from below.
-  std::vector<float> first_scores;
-  for (const int32_t pixel : maxima_) {
-    if (valid(pixel)) first_scores.push_back(score(pixel));
-  }
+  // The k-th strongest keypoint of the first round bounds those of all rounds from below. So it does with a limit for
+  // each cell: another keypoint never makes a cell's strongest weaker.
+  std::vector<int32_t> first_round;
+  std::copy_if(maxima_.begin(), maxima_.end(), std::back_inserter(first_round), valid);
+  if (selection.max_per_cell > 0) thin_cells(selection, first_round);
   float cutoff = threshold;
-  if (first_scores.size() >= k) {
+  if (first_round.size() >= k) {
+    std::vector<float> first_scores(first_round.size());
+    std::transform(first_round.begin(), first_round.end(), first_scores.begin(), [&](int32_t p) { return score(p); });
     std::nth_element(first_scores.begin(), first_scores.begin() + (k - 1), first_scores.end(), std::greater<float>());
     cutoff = std::max(cutoff, first_scores[k - 1]);
   }
@@ -58,15 +62,38 @@ void Engine::find_keypoints(const Image& image, int max_keypoints, float thresho
 
   maxima_.erase(std::remove_if(maxima_.begin(), maxima_.end(), [&](int32_t pixel) { return !valid(pixel); }),
                 maxima_.end());
-  std::sort(maxima_.begin(), maxima_.end(), [&](int32_t a, int32_t b) {
-    const float score_a = score(a), score_b = score(b);
-    return score_a != score_b ? score_a > score_b : a < b;
-  });
+  if (selection.max_per_cell > 0) {
+    thin_cells(selection, maxima_);
+  } else {
+    sort_by_score(maxima_);
+  }
   if (maxima_.size() > k) maxima_.resize(k);
   keypoints_.resize(maxima_.size());
   std::transform(maxima_.begin(), maxima_.end(), keypoints_.begin(), [&](int32_t pixel) { return refine(pixel); });
   std::stable_sort(keypoints_.begin(), keypoints_.end(),
                    [](const Keypoint& a, const Keypoint& b) { return a.score > b.score; });
+}
+
+// Strongest first, equals in raster order.
+void Engine::sort_by_score(std::vector<int32_t>& pixels) const {
+  std::sort(pixels.begin(), pixels.end(), [&](int32_t a, int32_t b) {
+    const float score_a = score(a), score_b = score(b);
+    return score_a != score_b ? score_a > score_b : a < b;
+  });
+}
+
+// Keeps the strongest keypoints of each cell of the grid, strongest first.
+void Engine::thin_cells(const Selection& selection, std::vector<int32_t>& pixels) {
+  sort_by_score(pixels);
+  cell_counts_.assign(static_cast<size_t>(selection.grid_rows) * selection.grid_columns, 0);
+  size_t kept = 0;
+  for (const int32_t pixel : pixels) {
+    const int refined = refined_pixel(pixel);
+    const int64_t row = static_cast<int64_t>(refined / width_) * selection.grid_rows / height_;
+    const int64_t column = static_cast<int64_t>(refined % width_) * selection.grid_columns / width_;
+    if (++cell_counts_[row * selection.grid_columns + column] <= selection.max_per_cell) pixels[kept++] = pixel;
+  }
+  pixels.resize(kept);
 }
 
 // First round: pixels above the threshold that are the maximum of their window, in raster order.
@@ -89,8 +116,12 @@ void Engine::collect_window_maxima(float threshold) {
   for (const std::vector<int32_t>& pixels : strip_maxima_) maxima_.insert(maxima_.end(), pixels.begin(), pixels.end());
 }
 
+bool Engine::is_keypoint(const Image& image, const Selection& selection, int pixel) const {
+  return is_textured_peak(image, pixel) && (!selection.mask || selection.mask[refined_pixel(pixel)] != 0);
+}
+
 // A maximum counts away from the border, where its window varies in score, and where the image varies in any channel.
-bool Engine::is_keypoint(const Image& image, int pixel) const {
+bool Engine::is_textured_peak(const Image& image, int pixel) const {
   const int x = pixel % width_, y = pixel / width_;
   if (x < kRadius || y < kRadius || x >= width_ - kRadius || y >= height_ - kRadius) return false;
   const float* center = scores_.data() + (y + 2) * score_stride_ + 16 + x;
@@ -183,6 +214,12 @@ Keypoint Engine::refine(int pixel) const {
   }
   const float refined_x = static_cast<float>(x) + shift_x, refined_y = static_cast<float>(y) + shift_y;
   return {refined_x, refined_y, score_at(refined_x, refined_y), dispersity};
+}
+
+// The pixel that a maximum lies in after its refinement, which is where masks and cells look for it.
+int Engine::refined_pixel(int pixel) const {
+  const Keypoint keypoint = refine(pixel);
+  return static_cast<int>(keypoint.y + 0.5f) * width_ + static_cast<int>(keypoint.x + 0.5f);
 }
 
 // Bilinear; a refined keypoint lies within its window and so within the map.

@@ -120,10 +120,10 @@ void Engine::score_image(const Image& image) {
   score_head();
 }
 
-const std::vector<Keypoint>& Engine::detect(const Image& image, int max_keypoints, float threshold) {
+const std::vector<Keypoint>& Engine::detect(const Image& image, const Selection& selection) {
   score_image(image);
   StageTimer timer(stage_ms_[kDetection]);
-  find_keypoints(image, max_keypoints, threshold);
+  find_keypoints(image, selection);
   return keypoints_;
 }
 

@@ -32,6 +32,14 @@ struct Image {
   int64_t row_stride, column_stride, channel_stride;
 };
 
+// Which keypoints of an image are wanted.
+struct Selection {
+  int max_keypoints;
+  float threshold;
+  int grid_rows, grid_columns, max_per_cell;  // of equal cells, and the most keypoints of one; 0 for no limit
+  const uint8_t* mask;                        // (height, width), 0 where nothing is wanted; null wants everything
+};
+
 enum Stage : int { kBlock1, kBlock2, kBlock3, kBlock4, kScoreHead, kDetection, kDescription, kNumStages };
 
 struct Keypoint {
@@ -63,7 +71,7 @@ class Engine {
          const Kernels& kernels);
 
   // Keypoints of an image, strongest first; describe() then describes them.
-  const std::vector<Keypoint>& detect(const Image& image, int max_keypoints, float threshold);
+  const std::vector<Keypoint>& detect(const Image& image, const Selection& selection);
   // Unit descriptors (N, D) of the keypoints that detect() found last.
   void describe(float* descriptors);
   // The score map (height, width).
@@ -102,13 +110,17 @@ class Engine {
   void score_strip(int first_row, int last_row, int thread);
 
   // detect.cpp
-  void find_keypoints(const Image& image, int max_keypoints, float threshold);
+  void find_keypoints(const Image& image, const Selection& selection);
   void collect_window_maxima(float threshold);
-  bool is_keypoint(const Image& image, int pixel) const;
+  bool is_keypoint(const Image& image, const Selection& selection, int pixel) const;
+  bool is_textured_peak(const Image& image, int pixel) const;
+  void sort_by_score(std::vector<int32_t>& pixels) const;
+  void thin_cells(const Selection& selection, std::vector<int32_t>& pixels);
   void collect_later_maxima(float cutoff, float threshold);
   void mark_windows(const std::vector<int32_t>& pixels, size_t first, uint8_t value);
   bool is_maximum_of_remaining(int pixel) const;
   Keypoint refine(int pixel) const;
+  int refined_pixel(int pixel) const;
   float score_at(float x, float y) const;
   float score(int pixel) const;
 
@@ -140,6 +152,7 @@ class Engine {
   std::vector<std::vector<int32_t>> strip_maxima_;
   std::vector<int32_t> maxima_, remaining_;  // pixels as y * width + x
   std::vector<uint8_t> suppressed_;
+  std::vector<int32_t> cell_counts_;
   std::vector<Keypoint> keypoints_;
 
   double stage_ms_[kNumStages] = {};

@@ -113,15 +113,54 @@ struct DescribeMaps {
 };
 
 // Similarities of rows of a with all rows of b, with running arg-max.
+//
+// With a prefix, pairs are first judged by an upper bound of their similarity: the product of the first `prefix` values
+// plus, by Cauchy-Schwarz, the product of the lengths of the rest. Pairs whose bound is below the gate are left out.
 struct MatchBlock {
   const float* a;        // (rows, depth)
   int first_row, rows;   // first_row: index of a's first row
+  const float* b;        // (columns, depth)
   const float* panels;   // b as (columns / 16, depth, 16), padded by zeros
   int columns, depth;
+  int prefix;            // values that are multiplied first; 0 leaves no pair out
+  float gate;            // lowest similarity that counts, less what rounding can do to a bound
+  const float* a_rest;   // (rows) lengths of the values behind the prefix
+  const float* b_rest;   // (columns padded to 32)
   float* row_best;       // (rows)
   int32_t* row_index;    // (rows)
-  float* column_best;    // (columns padded to 16), kept from call to call
+  float* column_best;    // (columns padded to 32), kept from call to call
   int32_t* column_index;
+};
+
+constexpr int kPatch = 16;       // pixels along a side of an aligned patch
+constexpr int kPatchBorder = 1;  // around it, for its derivatives
+constexpr int kPatchStatistics = 87;  // doubles that are kept beside a patch
+
+// Points whose patches are looked for in an image.
+struct AlignBlock {
+  const float* image;  // (height, width), smoothed
+  int64_t row_stride;
+  int width, height;
+  const float* patches;      // (any, kPatch + 2, kPatch + 2)
+  const double* statistics;  // (any, kPatchStatistics)
+  const int32_t* rows;   // (count) which of them each point looks for
+  int count;
+  int max_iterations;
+  float tolerance;  // a step in pixels that ends the iteration
+  float prior;      // weight of the affine part's beginning, in variances of the residual
+  float* warps;     // (count, 6): x, y, the affine matrix by rows; begins there, ends there where it was found
+  float* quality;   // (count, 2): 1-sigma error in pixels and correlation, NaN where it was not found
+};
+
+// Points whose patches are kept.
+struct CutBlock {
+  const float* image;
+  int64_t row_stride;
+  int width, height;
+  const float* xy;  // (count, 2)
+  int count;
+  float* patches;      // (count, kPatch + 2, kPatch + 2)
+  double* statistics;  // (count, kPatchStatistics)
 };
 
 struct Kernels {
@@ -155,6 +194,8 @@ struct Kernels {
   void (*sample_features)(const DescribeMaps&, const float* xy, int count, float* out);
   void (*normalise)(float* rows, int count, int width);
   void (*match)(const MatchBlock&);
+  void (*align)(const AlignBlock&);
+  void (*cut_patches)(const CutBlock&);
 };
 
 }  // namespace aliked_cpu

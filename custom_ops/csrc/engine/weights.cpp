@@ -3,54 +3,18 @@
 //
 #include "weights.h"
 
-#include <cmath>
 #include <cstring>
-#include <stdexcept>
-#include <string>
 #include <utility>
+
+#include "../checkpoint.h"
 
 namespace aliked_cpu {
 
 namespace {
 
-constexpr double kBatchNormEpsilon = 1e-5;
-
-// Hands out the blob's tensors one after the other.
-class Reader {
- public:
-  Reader(const float* blob, int64_t count) : next_(blob), left_(count) {}
-
-  const float* take(int64_t count) {
-    if (count > left_) throw std::invalid_argument("the weights are shorter than the model needs");
-    const float* tensor = next_;
-    next_ += count;
-    left_ -= count;
-    return tensor;
-  }
-  int64_t left() const { return left_; }
-
- private:
-  const float* next_;
-  int64_t left_;
-};
-
-// y = x * scale + shift
-struct Affine {
-  std::vector<double> scale, shift;
-};
-
-Affine read_batch_norm(Reader& reader, int channels) {
-  const float* weight = reader.take(channels);
-  const float* bias = reader.take(channels);
-  const float* mean = reader.take(channels);
-  const float* variance = reader.take(channels);
-  Affine affine;
-  for (int c = 0; c < channels; ++c) {
-    affine.scale.push_back(weight[c] / std::sqrt(static_cast<double>(variance[c]) + kBatchNormEpsilon));
-    affine.shift.push_back(bias[c] - mean[c] * affine.scale[c]);
-  }
-  return affine;
-}
+using aliked_checkpoint::Affine;
+using aliked_checkpoint::Reader;
+using aliked_checkpoint::read_batch_norm;
 
 int round_up(int value, int step) { return (value + step - 1) / step * step; }
 
@@ -217,9 +181,7 @@ Weights::Weights(const Model& which, const float* blob, int64_t count, bool narr
     }
     for (Layer& layer : aggregate) narrow_panels(layer);
   }
-  if (reader.left() != 0) {
-    throw std::invalid_argument("the weights hold " + std::to_string(reader.left()) + " floats more than the model");
-  }
+  reader.finish();
 }
 
 }  // namespace aliked_cpu

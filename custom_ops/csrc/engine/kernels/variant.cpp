@@ -3,6 +3,7 @@
 //
 // One instruction set's kernels; compiled once for each with ALIKED_VARIANT naming it.
 #include "../kernels.h"
+#include "align.h"
 #include "deform.h"
 #include "describe.h"
 #include "detect.h"
@@ -43,6 +44,8 @@ const Kernels ALIKED_TABLE_OF(ALIKED_VARIANT) = {
     sample_features,
     normalise,
     match,
+    align,
+    cut_patches,
 };
 
 }  // namespace aliked_cpu
