@@ -6,17 +6,20 @@ PYTHON ?= python3
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench latency test lint format clean
+.PHONY: help setup demo slam bench latency fuzz soak gpu-check test lint format clean
 
 help: ## print what each target does
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: ## environment, ROS 2, torch, compiled ops, messages, weights; makes .venv and env.sh
 	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON) (apt install python3 python3-venv python3-dev)"; exit 1; }
 	@$(PYTHON) -m tools.setup_env
 
 demo: setup ## replay a sequence through the tracker over DDS into out/; SEQUENCE=DIR takes yours, else a simulated one
-	@. ./env.sh && python -m aliked_ros.ros.demo $(if $(SEQUENCE),"$(SEQUENCE)")
+	@. ./env.sh && python -m aliked_ros.ros.start demo $(if $(SEQUENCE),"$(SEQUENCE)")
+
+slam: setup ## the reference SLAM backend on a sequence, into out/; SEQUENCE=DIR takes yours, SLAM="--features orb" passes options
+	@. ./env.sh && python -m aliked_ros.cli.main slam $(if $(SEQUENCE),"$(SEQUENCE)") $(SLAM)
 
 bench: setup ## time this project beside its peers into out/bench.json and out/bench.png; BENCH="--rounds 5" passes options
 	@. ./env.sh && pip="python -m pip install --quiet --no-input --disable-pip-version-check" && \
@@ -27,6 +30,17 @@ bench: setup ## time this project beside its peers into out/bench.json and out/b
 
 latency: setup ## what the node adds to its network, beside a bare relay, into out/latency.json; LATENCY="--rounds 500" passes options
 	@. ./env.sh && python -m aliked_ros.ros.latency $(LATENCY)
+
+fuzz: setup ## 400,000 generated messages and 2,000 broken files through the node and the readers; FUZZ="--seconds 600 --seed 7"
+	@. ./env.sh && python -m tools.fuzz $(FUZZ)
+
+soak: setup ## the tracker at full load for SECONDS=3600; memory, latency, ids and counters; SOAK="--model aliked-t16 --cameras 2"
+	@. ./env.sh && { python -c "import matplotlib" 2>/dev/null || python -m pip install --quiet --no-input \
+	  --disable-pip-version-check -c .venv/.setup/constraints.txt -r requirements/bench.txt; } && \
+	python -m aliked_ros.ros.soak --seconds $(or $(SECONDS),3600) $(SOAK)
+
+gpu-check: ## tests, gates, memcheck and benchmark on a CUDA machine, into out/gpu.json; needs torch and nvcc, no ROS; GPU="--quick"
+	@$(PYTHON) -m tools.gpu_check $(GPU)
 
 test: lint ## lint, types and every test, with the coverage of the nodes' processes
 	@. ./env.sh && tools/run_tests.sh

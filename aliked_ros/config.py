@@ -85,7 +85,7 @@ class Config:
 
     def __post_init__(self) -> None:
         for named in self.options():
-            _validate(named, getattr(self, named.name))
+            validate(named, getattr(self, named.name))
 
     @classmethod
     def options(cls) -> tuple[NamedOption, ...]:
@@ -111,7 +111,13 @@ class Config:
         return dataclasses.replace(self, **changes)
 
 
-def _validate(named: NamedOption, value: Any) -> None:
+def full_name(prefix: str, name: str) -> str:
+    """An option's name below the prefix of its group, which may be empty."""
+    return f"{prefix}.{name}" if prefix else name
+
+
+def validate(named: NamedOption, value: Any) -> None:
+    """Raises ConfigError, with the option's name, for a value that it cannot have."""
     name, expected, allowed = named.name, named.type, named.option
     if named.is_list:
         if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):

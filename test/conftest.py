@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,3 +49,14 @@ def golden(shared_directory: Path) -> Any:
 def textured_image() -> np.ndarray:
     """An image with many corners, (240, 320, 3) RGB."""
     return make_textured_image(240, 320)
+
+
+@pytest.fixture(scope="module")
+def one_torch_thread() -> Iterator[None]:
+    """torch's threads wait for one another at great length where a machine has other things to do."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

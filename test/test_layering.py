@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "aliked_ros"
-CORE = {"errors", "config", "features", "camera"}
+CORE = {"errors", "config", "features", "camera", "mask", "transport"}
 ALLOWED = {
     "network": CORE,
     "engine": CORE | {"network"},
@@ -22,8 +22,10 @@ ALLOWED = {
     "io": CORE,
     "sim": CORE | {"io"},
     "bench": CORE | {"network", "engine", "frontend", "io", "sim"},
+    "offline": CORE | {"network", "engine", "frontend", "slam", "io", "sim"},
+    "evaluation": CORE | {"network", "engine", "frontend", "io", "sim", "bench", "slam"},
     "ros": CORE | {"network", "engine", "frontend", "slam", "io", "sim", "bench"},
-    "cli": CORE | {"network", "engine", "frontend", "slam", "io", "sim", "bench"},
+    "cli": CORE | {"network", "engine", "frontend", "slam", "io", "sim", "bench", "offline", "evaluation"},
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
 
@@ -56,6 +58,7 @@ def test_imports_point_downwards(path: Path) -> None:
         ("aliked_ros", ["torch", "rclpy", "cv2"]),
         ("aliked_ros.io.sources.opening", ["torch", "rclpy"]),
         ("aliked_ros.sim.simulation", ["torch", "rclpy"]),
+        ("aliked_ros.slam.backend", ["torch", "rclpy"]),
         ("aliked_ros.frontend.frontend", ["rclpy"]),
         ("aliked_ros.cli.main", ["torch", "rclpy"]),
     ],

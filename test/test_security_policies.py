@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from policy_files import LISTS, policy_paths, read_policy
 
-NODES = ("tracker", "player", "backend")
+NODES = ("tracker", "player", "backend", "odometry", "vins_relay", "rtabmap_relay")
 each_policy = pytest.mark.parametrize("path", policy_paths(), ids=lambda path: path.name)
 
 

@@ -27,6 +27,7 @@ from aliked_ros.engine.base import Image
 from aliked_ros.engine.cpu_engine import CpuEngine
 from aliked_ros.network import weights
 from aliked_ros.network.model import ALIKED
+from aliked_ros.network.selection import Selection
 
 MODEL = "aliked-n16"
 Step = Callable[[Image], float]  # an image to milliseconds
@@ -53,7 +54,7 @@ def through_engine(precision: str, threads: int, loaded: weights.Weights) -> Ste
     engine = CpuEngine(loaded, precision, threads)
 
     def step(image: Image) -> float:
-        engine.extract(image, 1000, 0.2)
+        engine.extract(image, Selection(1000, 0.2))
         return engine.last_profile_ms["block1"] + engine.last_profile_ms["block2"]
 
     return step

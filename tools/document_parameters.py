@@ -6,24 +6,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aliked_ros.config import Config, NamedOption
+from aliked_ros.config import Config, NamedOption, full_name
+from aliked_ros.ros.bridge_config import RTABMAP_RELAY_GROUPS, VINS_RELAY_GROUPS
 from aliked_ros.ros.node_config import PLAYER_GROUPS, TRACKER_GROUPS, camera_groups
+from aliked_ros.ros.odometry_config import OdometryConfig
+from aliked_ros.ros.usage import shown_default
 from aliked_ros.sim.config import SimulationConfig
+from aliked_ros.slam.config import BACKEND_GROUPS
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "parameters.md"
 Groups = tuple[tuple[str, type[Config]], ...]  # the prefix of each configuration's parameters
 SECTIONS: tuple[tuple[str, Groups], ...] = (
     ("tracker", (*TRACKER_GROUPS, *camera_groups(()))),
     ("player", PLAYER_GROUPS),
+    ("odometry, besides those of the reference backend below", (("", OdometryConfig),)),
+    ("rtabmap_relay", RTABMAP_RELAY_GROUPS),
+    ("vins_relay", VINS_RELAY_GROUPS),
+    ("The reference backend (`aliked-ros slam --set GROUP.NAME=VALUE`)", BACKEND_GROUPS),
     ("Simulated sequences (`aliked-ros sim`)", (("", SimulationConfig),)),
 )
 INTRODUCTION = """\
 # Parameters
 
 Made by `python -m tools.document_parameters` from the configuration classes, the only place where defaults are written;
-`ros2 param describe` and `--help` say the same. *Live* parameters may be set while the node runs;
+`ros2 param describe` and each node's `--help` say the same. *Live* parameters may be set while the node runs;
 the tracker's others, but for those that are fixed, while it is not configured. With several `cameras`, the parameters
-of the tracker's last two rows hold for all of them, and exist for each below its name: `left.calibration` goes before.
+of the tracker's last rows, from `calibration` on, hold for all of them, and exist for each below its name:
+`left.calibration` goes before, and so do `left.rectified:=false` and an empty text, `left.mask:="''"`.
+Matchers, cells and masks are explained in [matching.md](matching.md).
 """
 
 
@@ -38,11 +48,8 @@ def _section(title: str, groups: Groups) -> str:
 
 
 def _row(prefix: str, named: NamedOption) -> str:
-    name = f"{prefix}.{named.name}" if prefix else named.name
-    value = list(named.default) if named.is_list else named.default
-    default = str(value).lower() if isinstance(value, bool) else repr(value).replace("'", '"')
     live = " yes " if named.option.live else " fixed " if named.option.fixed else " "
-    return f"| `{name}` | `{default}` |{live}| {named.option.describe()} |"
+    return f"| `{full_name(prefix, named.name)}` | `{shown_default(named)}` |{live}| {named.option.describe()} |"
 
 
 if __name__ == "__main__":

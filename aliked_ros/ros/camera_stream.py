@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import traceback
 from collections.abc import Callable
@@ -12,15 +13,26 @@ from typing import TYPE_CHECKING, Any
 
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
 
-from aliked_ros.errors import AlikedError
+from aliked_ros.errors import AlikedError, DeviceError
 from aliked_ros.io.messages.descriptors import DescriptorDtype
 from aliked_ros.io.messages.encodings import DepthArray
+from aliked_ros.io.messages.stamps import join_stamp, require_valid
+from aliked_ros.io.messages.status_fields import TrackerStatus
 from aliked_ros.ros import qos
 from aliked_ros.ros.conversions import ns_from_time
 from aliked_ros.ros.debug_view import DebugView
-from aliked_ros.ros.image_conversions import camera_from_info, compressed_image_view, depth_metres, image_view
+from aliked_ros.ros.frame_log import FrameLog
+from aliked_ros.ros.image_conversions import (
+    calibration_values,
+    camera_from_info,
+    compressed_image_view,
+    depth_metres,
+    image_view,
+)
 from aliked_ros.ros.intake import Arrival, Intake
+from aliked_ros.ros.log_files import FrameEntry
 from aliked_ros.ros.monitor import LastImage, Monitor
 from aliked_ros.ros.node_config import CameraConfig, TrackerNodeConfig
 from aliked_ros.ros.process import one_line
@@ -69,6 +81,7 @@ class CameraStream:
         results: publishes what was found.
         intake: gets the images.
         before_next_image: has something done to the front-end by the thread that owns it.
+        frame_log: gets what was found; ``None`` for none.
     """
 
     def __init__(
@@ -82,6 +95,7 @@ class CameraStream:
         results: ResultPublisher,
         intake: Intake,
         before_next_image: Callable[[Callable[[], None]], None],
+        frame_log: FrameLog | None = None,
     ) -> None:
         self._node = node
         self._camera = camera
@@ -92,11 +106,16 @@ class CameraStream:
         self.results = results
         self._intake = intake
         self._before_next_image = before_next_image
+        self._frame_log = frame_log
+        self._topics = {**results.topics, "status": node.resolve_topic_name(f"{camera.output}/status")}
         self._log = node.get_logger()
         self._log_refusal = ThrottledLog(self._log.error)
         self._log_depth = ThrottledLog(self._log.error)
         self._log_calibration = ThrottledLog(self._log.error)  # the executor's; the others are the worker's
         self._log_failure = ThrottledLog(self._log.error)
+        # Call sites of their own: rclpy refuses one that logs with several severities.
+        self._log_calibrated = ThrottledLog(lambda line: self._log.info(line))  # the executor's
+        self._log_epoch = ThrottledLog(lambda line: self._log.warning(line))
         self._failures_told: set[str] = set()
         self._subscriptions: list[Any] = []
         self._last_calibration: tuple[Any, ...] = ()
@@ -123,9 +142,7 @@ class CameraStream:
             self._subscriptions.append(self._subscription(Image, depth, self._on_depth, self._image_profile()))
         if not self._settings.calibration:
             info = self._camera.input("camera_info")
-            self._subscriptions.append(
-                self._node.create_subscription(CameraInfo, info, self._on_camera_info, qos.camera_info())
-            )
+            self._subscriptions.append(self._subscription(CameraInfo, info, self._on_camera_info, qos.camera_info()))
 
     def unsubscribe(self) -> None:
         """Takes no more images."""
@@ -136,6 +153,7 @@ class CameraStream:
     def use(self, config: TrackerNodeConfig) -> None:
         """Other live settings from the next image on."""
         self._config = config
+        self._debug_view.use(config.trail_length)
 
     def close(self) -> None:
         """Ends the threads and topics; nothing may be in process."""
@@ -147,6 +165,9 @@ class CameraStream:
         """What was found in an image, which has been published; ``None`` for an image that was refused."""
         try:
             return self._process(arrival)
+        except DeviceError as error:  # no fault of the image's
+            self.monitor.refused(one_line(error), failed=True)
+            self._log_failure(f"image could not be processed: {one_line(error)}")
         except AlikedError as error:
             self.monitor.refused(one_line(error))
             self._log_refusal(f"image refused: {one_line(error)}")
@@ -163,13 +184,14 @@ class CameraStream:
 
     def _on_image(self, message: Any) -> None:
         self.monitor.received()
-        self._intake.put(self._camera.index, message, _raw_stamp_ns(message))
+        # The stamp as it came, to order images by; whether it is valid is judged where the image is processed.
+        self._intake.put(self._camera.index, message, join_stamp(message.header.stamp))
 
     def _on_depth(self, message: Image) -> None:
-        self._intake.put_depth(self._camera.index, message, _raw_stamp_ns(message))
+        self._intake.put_depth(self._camera.index, message, join_stamp(message.header.stamp))
 
     def _on_camera_info(self, message: CameraInfo) -> None:
-        calibration = _values_of(message)
+        calibration = calibration_values(message)
         if calibration == self._last_calibration:
             return
         self._last_calibration = calibration
@@ -180,26 +202,56 @@ class CameraStream:
             self._log_calibration(f"camera_info refused, the calibration stays as it was: {one_line(error)}")
             return
         self.monitor.calibration_accepted()
-        self._log.info(f"calibrated: {camera.distortion_model}, fx {camera.fx:.1f}, fy {camera.fy:.1f}")
+        self._log_calibrated(f"calibrated: {camera.distortion_model}, fx {camera.fx:.1f}, fy {camera.fy:.1f}")
         self._before_next_image(lambda: self.frontend.set_camera(camera))
 
     def _process(self, arrival: Arrival) -> FrameResult:
         header = arrival.message.header
         convert = compressed_image_view if isinstance(arrival.message, CompressedImage) else image_view
         started_at_s = time.monotonic()
+        require_valid(header.stamp)
         image = convert(arrival.message)
         depth_m = self._depth_m(arrival, image.shape[:2])
         convert_ms = 1e3 * (time.monotonic() - started_at_s)
+        wait_ms = 1e3 * (started_at_s - arrival.received_at_s)
+        if arrival.is_unpaired:
+            self.monitor.partner_missed()
         result = self.frontend(image, ns_from_time(header.stamp), depth_m)
         self._tell_epoch(result)
         found_at_s = time.monotonic()
-        self.results.publish(result, header, DescriptorDtype[self._config.descriptor_dtype.upper()])
+        dtype = DescriptorDtype[self._config.descriptor_dtype.upper()]
+        self.results.publish(result, header, dtype)
         published_at_s = time.monotonic()
         latency_ms = 1e3 * (published_at_s - arrival.received_at_s)
         publish_ms = 1e3 * (published_at_s - found_at_s)
-        self.monitor.processed(LastImage.of(result, header.frame_id, convert_ms, latency_ms, publish_ms))
-        self._debug_view.offer(image, result, header, latency_ms)
+        self.monitor.processed(
+            LastImage.of(
+                result,
+                header.frame_id,
+                wait_ms=wait_ms,
+                convert_ms=convert_ms,
+                latency_ms=latency_ms,
+                publish_ms=publish_ms,
+            )
+        )
+        if self._frame_log is not None:
+            self._frame_log.offer(lambda: self._log_entry(result, header, dtype, wait_ms))
+        self._debug_view.offer(image, result, header, lambda: self._caption(latency_ms))
         return result
+
+    def _status(self) -> TrackerStatus:
+        info = self.frontend.extractor.info
+        return self.monitor.status(device=info.device, backend=info.backend, precision=info.precision, model=info.model)
+
+    def _caption(self, latency_ms: float) -> tuple[str, ...]:
+        status = self._status()
+        rate = (f"{self.monitor.rate_hz:.1f} Hz",) if math.isfinite(self.monitor.rate_hz) else ()
+        state = status.state.name.lower()
+        return (f"{latency_ms:.0f} ms", *rate, f"{status.dropped} dropped", state, f"{status.model} on {status.device}")
+
+    def _log_entry(self, result: FrameResult, header: Header, dtype: DescriptorDtype, wait_ms: float) -> FrameEntry:
+        meta = self.results.meta(result, header)
+        return FrameEntry(time.time_ns(), self._topics, result, meta, dtype, self._status(), wait_ms)
 
     def _depth_m(self, arrival: Arrival, size: tuple[int, int]) -> DepthArray | None:
         """The image's depth, or ``None`` where none came or what came is unfit."""
@@ -232,7 +284,7 @@ class CameraStream:
         else:
             reason = "reset"
         camera = f"{self._camera.name}: " if self._camera.name else ""
-        self._log.warning(f"{camera}tracks start anew in epoch {result.epoch}: {reason}")
+        self._log_epoch(f"{camera}tracks start anew in epoch {result.epoch}: {reason}")
 
     def _fail(self, error: Exception) -> None:
         text = f"{type(error).__name__}: {one_line(error)}"
@@ -244,27 +296,5 @@ class CameraStream:
             self._log_failure(f"image could not be processed: {text}")
 
 
-def _raw_stamp_ns(message: Any) -> int:
-    """The stamp as it came, to order images by; whether it is valid is judged where the image is processed."""
-    stamp = message.header.stamp
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
-
-
 def _size(result: FrameResult) -> str:
     return f"{result.features.image_width}×{result.features.image_height}"
-
-
-def _values_of(info: CameraInfo) -> tuple[Any, ...]:
-    """What a calibration depends on, comparable even where it is NaN."""
-    roi = info.roi
-    return (
-        info.width,
-        info.height,
-        info.distortion_model,
-        info.k.tobytes(),
-        info.d.tobytes(),
-        info.p.tobytes(),
-        info.binning_x,
-        info.binning_y,
-        (roi.x_offset, roi.y_offset, roi.width, roi.height),
-    )

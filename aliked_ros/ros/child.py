@@ -33,14 +33,20 @@ class NodeProcess:
         ros_arguments: what follows ``--ros-args``.
         log: gets all the process prints.
         environment: variables that differ from this process's.
+        prefix: a command that becomes the node's, such as ``ip netns exec NAME``.
     """
 
     def __init__(
-        self, module: str, ros_arguments: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+        self,
+        module: str,
+        ros_arguments: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
     ) -> None:
         self._module = module
         self._log = log
-        self._command = [sys.executable, "-m", module, "--ros-args", *ros_arguments]
+        self._command = [*prefix, sys.executable, "-m", module, "--ros-args", *ros_arguments]
         self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._was_stopped = False
@@ -61,14 +67,39 @@ class NodeProcess:
         if error is None:
             self.stop()
         elif process.poll() is None:
-            process.kill()
-            process.wait()
+            self.kill()
+
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._running_process().pid
+
+    def resident_mb(self) -> float:
+        """Resident memory of the process, in MB (10⁶ bytes).
+
+        Raises:
+            ChildError: the process has ended, or the system is not Linux, which alone tells.
+        """
+        self.require_running()
+        try:
+            status = Path(f"/proc/{self._running_process().pid}/status").read_text(encoding="utf-8")
+            line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+        except (OSError, StopIteration) as error:
+            raise ChildError(f"the memory of {self._module} cannot be read: {error}; only Linux tells") from error
+        return int(line.split()[1]) * 1024 / 1e6
 
     def require_running(self) -> None:
         """Raises ChildError when the process has ended, with the last it said."""
         code = self._running_process().poll()
         if code is not None:
             raise ChildError(f"{self._module} ended with exit code {code}: {self._last_words()}")
+
+    def kill(self) -> None:
+        """Ends the process by SIGKILL, as a crash does, and waits for its end."""
+        process = self._running_process()
+        self._was_stopped = True
+        process.kill()
+        process.wait()
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
         """Ends the process by a signal; SIGINT is what Ctrl-C sends.

@@ -76,6 +76,7 @@ class Collector(Node):  # type: ignore[misc]  # rclpy may not be installed where
                 kind, f"{tracker}/{name}", self._taker(f"{tracker}/{name}", name), qos.results(), raw=True
             )
         self._status: Status | None = None
+        self._extraction_ms: dict[int, float] = {}  # by the number of images processed until then
         # The last one: a participant's endpoints are discovered in their order, so whoever has sent us its status
         # knows of the subscriptions above, and loses none of the first frame's messages.
         self.create_subscription(TrackerStatus, f"{tracker}/status", self._on_status, qos.status())
@@ -95,6 +96,11 @@ class Collector(Node):  # type: ignore[misc]  # rclpy may not be installed where
         while (status := self._status) is None or not condition(status):
             self._pause(deadline_s, f"{complaint} (last status: {status})")
         return status
+
+    @property
+    def extraction_ms(self) -> list[float]:
+        """What the tracker says its extraction took, image by image; a status may have been missed."""
+        return list(self._extraction_ms.values())
 
     def take(self, stamp_ns: int) -> FrameResults:
         """Waits for everything the tracker makes of the frame with this stamp.
@@ -145,4 +151,7 @@ class Collector(Node):  # type: ignore[misc]  # rclpy may not be installed where
         return take
 
     def _on_status(self, message: TrackerStatus) -> None:
-        self._status, _, _ = status_from_message(message)
+        status, _, _ = status_from_message(message)
+        if status.processed:
+            self._extraction_ms[status.processed] = status.preprocess_ms + status.inference_ms
+        self._status = status

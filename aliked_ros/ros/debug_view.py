@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from aliked_ros.io.drawing import TrackTrails, draw_banner, draw_tracks
+from aliked_ros.io.drawing import TrackTrails, draw_caption, draw_tracks
 from aliked_ros.io.messages.encodings import ImageArray
 from aliked_ros.ros import qos
 from aliked_ros.ros.image_conversions import image_message
@@ -26,7 +27,7 @@ class _Picture:
     image: ImageArray
     result: FrameResult
     header: Header
-    latency_ms: float
+    caption: Sequence[str]
 
 
 class DebugView:
@@ -43,6 +44,7 @@ class DebugView:
         self._publisher = node.create_publisher(
             Image, f"{prefix}/debug_image", qos.results(), qos_overriding_options=qos.overridable()
         )
+        self._trail_length = trail_length
         self._trails = TrackTrails(trail_length)
         self._epoch = 0
         self._mailbox: Mailbox[_Picture] = Mailbox(1)
@@ -54,10 +56,18 @@ class DebugView:
         """Whether someone subscribes."""
         return bool(self._publisher.get_subscription_count() > 0)
 
-    def offer(self, image: ImageArray, result: FrameResult, header: Header, latency_ms: float) -> None:
-        """Shows an image and what was found in it, if someone is looking; returns at once."""
+    def offer(
+        self, image: ImageArray, result: FrameResult, header: Header, caption: Callable[[], Sequence[str]]
+    ) -> None:
+        """Shows an image, what was found in it, and more text, if someone is looking; returns at once."""
         if self.is_watched:
-            self._mailbox.put(_Picture(image, result, header, latency_ms))
+            self._mailbox.put(_Picture(image, result, header, caption()))
+
+    def use(self, trail_length: int) -> None:
+        """Shows so many positions of a track from now on."""
+        if trail_length != self._trail_length:
+            self._trail_length = trail_length
+            self._trails = TrackTrails(trail_length)
 
     def close(self) -> None:
         """Ends the thread and the topic."""
@@ -66,15 +76,14 @@ class DebugView:
         self._node.destroy_publisher(self._publisher)
 
     def _draw(self, picture: _Picture) -> None:
-        result = picture.result
+        result, trails = picture.result, self._trails
         if result.epoch != self._epoch:
-            self._trails.clear()
+            trails.clear()
             self._epoch = result.epoch
-        canvas = draw_tracks(picture.image, result.tracks, self._trails.update(result.tracks))
-        text = (
-            f"frame {result.frame_seq}  {len(result.features)} features  {len(result.tracks)} tracks  "
-            f"{picture.latency_ms:.0f} ms"
+        canvas = draw_tracks(picture.image, result.tracks, trails.update(result.tracks))
+        found = (f"frame {result.frame_seq}", f"{len(result.features)} features", f"{len(result.tracks)} tracks")
+        message = image_message(
+            draw_caption(canvas, (*found, *picture.caption)), result.stamp_ns, picture.header.frame_id
         )
-        message = image_message(draw_banner(canvas, text), result.stamp_ns, picture.header.frame_id)
         message.header = picture.header
         self._publisher.publish(message)

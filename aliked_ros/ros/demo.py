@@ -31,14 +31,13 @@ from aliked_ros.ros.collector import Collector
 from aliked_ros.ros.demo_outputs import DemoOutputs
 from aliked_ros.ros.domain import private_domain
 from aliked_ros.ros.player import PlayerNode
-from aliked_ros.ros.process import SpinThread, run
+from aliked_ros.ros.process import EXIT_INTERRUPTED, SpinThread, run
 from aliked_ros.ros.summary import Summary, SummaryBuilder
 from aliked_ros.sim.config import SimulationConfig
 from aliked_ros.sim.simulation import write_sequence
 
 TRACKER = "/tracker"
 SUMMARY, VIDEO, RECORDING = "summary.json", "tracks.mp4", "features.mcap"
-EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
 _TIMEOUT_S = 180.0  # for a slow machine's first image
 
 
@@ -83,7 +82,9 @@ def run_demo(options: DemoOptions, stop: threading.Event) -> Summary:
         status = collector.wait_for_status(
             lambda status: status.processed + status.refused >= builder.num_frames, "frames are missing"
         )
-    summary = builder.build(sequence, status, time.monotonic() - started_s, get_rmw_implementation_identifier())
+    summary = builder.build(
+        sequence, status, collector.extraction_ms, time.monotonic() - started_s, get_rmw_implementation_identifier()
+    )
     _write_summary(output / SUMMARY, summary)
     return summary
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from aliked_ros.errors import DeviceError
+from aliked_ros.transport import profiles_variable
 
 _DOMAIN_IDS = range(1, 102)  # above, DDS's ports meet those Linux hands out (ROS 2, "The ROS_DOMAIN_ID")
 
@@ -82,7 +83,4 @@ def _transport(profile: Path) -> dict[str, str]:
     if not os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp").startswith("rmw_fastrtps"):
         return {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
     profile.write_text(_FAST_DDS_PROFILE, encoding="utf-8")
-    # Fast DDS 3 renamed the variable and warns about the old name.
-    old_name = os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
-    variable = "FASTRTPS_DEFAULT_PROFILES_FILE" if old_name else "FASTDDS_DEFAULT_PROFILES_FILE"
-    return {"ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT", variable: str(profile)}
+    return {"ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT", profiles_variable(os.environ): str(profile)}

@@ -41,6 +41,7 @@ from aliked_ros.io.messages.sensor_fields import (
 from aliked_ros.ros.conversions import fill_message
 
 __all__ = [
+    "calibration_values",
     "camera_from_info",
     "compressed_image_message",
     "compressed_image_view",
@@ -115,6 +116,22 @@ def depth_message(depth_m: DepthArray, stamp_ns: int, frame_id: str, encoding: s
 def info_from_camera(camera: Camera, stamp_ns: int, frame_id: str) -> CameraInfo:
     """A CameraInfo; :func:`camera_from_info` reads it back."""
     return _filled(CameraInfo(), camera_info_fields(camera, stamp_ns, frame_id))
+
+
+def calibration_values(info: CameraInfo) -> tuple[Any, ...]:
+    """What a calibration depends on, comparable even where it is NaN; the header differs in every message."""
+    roi = info.roi
+    return (
+        info.width,
+        info.height,
+        info.distortion_model,
+        info.k.tobytes(),
+        info.d.tobytes(),
+        info.p.tobytes(),
+        info.binning_x,
+        info.binning_y,
+        (roi.x_offset, roi.y_offset, roi.width, roi.height),
+    )
 
 
 def pose_message(pose_world_from_camera: Pose, stamp_ns: int, frame_id: str = "world") -> PoseStamped:

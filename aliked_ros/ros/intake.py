@@ -11,6 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from aliked_ros.ros.overload import Flow
+from aliked_ros.ros.rate import RateGate
+
 _LIVE_S = 1.0  # a camera that was silent for longer is not waited for
 _EARLY_DEPTHS = 5  # depth images that may come before their image does
 
@@ -38,6 +41,7 @@ class Arrival:
     stamp_ns: int
     received_at_s: float
     depth: Any = None  # message of the same moment
+    is_unpaired: bool = False  # another camera is alive and had no image of the moment
 
 
 class Intake:
@@ -62,10 +66,18 @@ class Intake:
         self._clock = clock
         self._changed = threading.Condition()
         self._closed = False
+        self._woken = False
         self._queues: list[deque[Arrival]] = [deque() for _ in range(num_cameras)]
         self._last: list[tuple[int, float] | None] = [None] * num_cameras  # stamp and arrival of the newest image
         self._depths = [_DepthBuffer() for _ in range(num_cameras)]
-        self._gate = RateGate(settings.sync_slop_ns)
+        self._gate = RateGate()
+        self._flow = Flow()
+
+    @property
+    def flow(self) -> Flow:
+        """How many images came, were admitted, and gave way to newer ones."""
+        with self._changed:
+            return self._flow
 
     def use(self, settings: IntakeSettings) -> None:
         """Other settings from the next image on."""
@@ -75,16 +87,20 @@ class Intake:
     def put(self, camera: int, message: Any, stamp_ns: int) -> None:
         """Adds an image; one for which there is no room drops the camera's oldest."""
         with self._changed:
-            now = self._clock()
-            if self._closed or not self._gate.admits(camera, stamp_ns, now, self._settings.max_rate_hz):
+            now, settings = self._clock(), self._settings
+            self._count(received=1)
+            if self._closed or not self._gate.admits(
+                camera, stamp_ns, now, settings.max_rate_hz, settings.sync_slop_ns
+            ):
                 self._on_drop(camera, 1)
                 return
+            self._count(admitted=1)
             waiting = self._queues[camera]
             self._last[camera] = (stamp_ns, now)
             waiting.append(Arrival(camera, message, stamp_ns, now))
-            while len(waiting) > self._settings.capacity:
+            while len(waiting) > settings.capacity:
                 waiting.popleft()
-                self._on_drop(camera, 1)
+                self._supersede(camera)
             self._changed.notify()
 
     def put_depth(self, camera: int, message: Any, stamp_ns: int) -> None:
@@ -95,14 +111,24 @@ class Intake:
             self._changed.notify()
 
     def take(self) -> list[Arrival] | None:
-        """Waits for the images to process next, at most one of each camera; ``None`` once the intake is closed."""
+        """Waits for the images to process next, at most one of each camera; ``None`` once the intake is closed.
+
+        After :meth:`wake` there may be none.
+        """
         with self._changed:
             while not self._closed:
                 batch, wait_s = self._choose(self._clock())
-                if batch:
+                if batch or self._woken:
+                    self._woken = False
                     return batch
                 self._changed.wait(wait_s)
             return None
+
+    def wake(self) -> None:
+        """Ends a wait although no image may have come: there is something else to do."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify()
 
     def clear(self) -> None:
         """Drops what is waiting, and forgets what has been."""
@@ -137,7 +163,7 @@ class Intake:
             group = self._simultaneous(pivot)
             remaining_s = self._remaining_wait_s(pivot, group, now)
             if remaining_s <= 0:
-                return [self._pop(arrival) for arrival in group], None
+                return self._finish(group, now), None
             wait_s = remaining_s if wait_s is None else min(wait_s, remaining_s)
         return [], wait_s
 
@@ -166,14 +192,37 @@ class Intake:
             waits += [self._depths[a.camera].remaining_wait_s(a, now, self._settings) for a in group]
         return max(waits)
 
+    def _finish(self, group: list[Arrival], now: float) -> list[Arrival]:
+        """Removes the images of a moment, and says of each whether it lacks another camera's."""
+        present = {arrival.camera for arrival in group}
+        lacking = any(
+            last is not None and now - last[1] <= _LIVE_S and camera not in present
+            for camera, last in enumerate(self._last)
+        )
+        popped = [self._pop(arrival) for arrival in group]
+        return [replace(arrival, is_unpaired=True) for arrival in popped] if lacking else popped
+
     def _pop(self, chosen: Arrival) -> Arrival:
         """Removes an image from its queue, and drops those before it."""
         waiting = self._queues[chosen.camera]
         while (arrival := waiting.popleft()) is not chosen:
-            self._on_drop(arrival.camera, 1)
+            self._supersede(arrival.camera)
         if not self._settings.depth:
             return chosen
         return replace(chosen, depth=self._depths[chosen.camera].nearest(chosen.stamp_ns, self._settings))
+
+    def _supersede(self, camera: int) -> None:
+        self._count(superseded=1)
+        self._on_drop(camera, 1)
+
+    def _count(self, received: int = 0, admitted: int = 0, superseded: int = 0) -> None:
+        flow = self._flow
+        self._flow = replace(
+            flow,
+            received=flow.received + received,
+            admitted=flow.admitted + admitted,
+            superseded=flow.superseded + superseded,
+        )
 
 
 class _DepthBuffer:
@@ -203,30 +252,3 @@ class _DepthBuffer:
         if silent or past or self.nearest(arrival.stamp_ns, settings) is not None:
             return 0.0
         return arrival.received_at_s + settings.depth_timeout_s - now
-
-
-class RateGate:
-    """Admits images of a moment at most so often, and all cameras' images of an admitted moment.
-
-    Args:
-        slop_ns: stamps of one moment lie no farther apart.
-    """
-
-    _TOLERANCE = 0.1  # of the period: cameras jitter
-
-    def __init__(self, slop_ns: int) -> None:
-        self._slop_ns = slop_ns
-        self._admitted: set[int] = set()
-        self._stamp_ns = 0
-        self._at_s: float | None = None
-
-    def admits(self, camera: int, stamp_ns: int, now: float, max_rate_hz: float) -> bool:
-        """Whether to take this image, which came now."""
-        partner = camera not in self._admitted and abs(stamp_ns - self._stamp_ns) <= self._slop_ns
-        if self._at_s is not None and partner:
-            self._admitted.add(camera)
-            return True
-        if max_rate_hz > 0 and self._at_s is not None and now - self._at_s < (1 - self._TOLERANCE) / max_rate_hz:
-            return False
-        self._admitted, self._stamp_ns, self._at_s = {camera}, stamp_ns, now
-        return True

@@ -80,7 +80,7 @@ def measure(options: LatencyOptions, stop: threading.Event) -> list[Round]:
         probe = LatencyProbe(_TIMEOUT_S)
         stack.callback(probe.destroy_node)
         stack.enter_context(SpinThread([probe], stop))
-        stack.enter_context(NodeProcess("aliked_ros.ros.relay", _from(RELAY_INPUT), folder / "relay.log"))
+        stack.enter_context(NodeProcess("aliked_ros.ros.bare_relay", _from(RELAY_INPUT), folder / "relay.log"))
         tracker = [*_from(TRACKER_INPUT), *parameters]
         stack.enter_context(NodeProcess("aliked_ros.ros.tracker", tracker, folder / "tracker.log"))
         probe.wait_until_ready(stop)

@@ -25,6 +25,7 @@ class Mailbox(Generic[_T]):
         self._items: deque[_T] = deque()
         self._capacity = capacity
         self._closed = False
+        self._finishing = False
         self._changed = threading.Condition()
 
     def __len__(self) -> int:
@@ -34,7 +35,7 @@ class Mailbox(Generic[_T]):
     def put(self, item: _T) -> int:
         """Adds an item and returns how many were dropped: older ones that had no room, or this one after closing."""
         with self._changed:
-            if self._closed:
+            if self._closed or self._finishing:
                 return 1
             dropped = max(0, len(self._items) + 1 - self._capacity)
             for _ in range(dropped):
@@ -44,10 +45,10 @@ class Mailbox(Generic[_T]):
             return dropped
 
     def take(self) -> _T | None:
-        """Waits for the oldest item and removes it; ``None`` once the mailbox is closed."""
+        """Waits for the oldest item and removes it; ``None`` once the mailbox is closed, or finished and empty."""
         with self._changed:
-            self._changed.wait_for(lambda: self._items or self._closed)
-            return None if self._closed else self._items.popleft()
+            self._changed.wait_for(lambda: self._items or self._closed or self._finishing)
+            return None if self._closed or not self._items else self._items.popleft()
 
     def clear(self) -> int:
         """Drops what is waiting and returns how many that were."""
@@ -55,6 +56,12 @@ class Mailbox(Generic[_T]):
             dropped = len(self._items)
             self._items.clear()
             return dropped
+
+    def finish(self) -> None:
+        """Takes no more; what is waiting can still be taken."""
+        with self._changed:
+            self._finishing = True
+            self._changed.notify_all()
 
     def close(self) -> int:
         """Ends every wait, now and later, and drops what is waiting; returns how many that were."""

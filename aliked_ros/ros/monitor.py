@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -11,14 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from aliked_ros.io.messages.status_fields import TrackerState, TrackerStatus
+from aliked_ros.ros.phase import Phase
+from aliked_ros.ros.stage_times import Distribution, StageTimes, distributions
 
 if TYPE_CHECKING:
     from aliked_ros.frontend.frontend import FrameResult
 
-_WINDOW = 200  # images that the latency percentiles look back on
+_RATE_WINDOW = 30  # images that the momentary rate looks back on
 _IDLE_AFTER_S = 2.0  # without an image
 
 
@@ -48,14 +49,21 @@ class LastImage:
     mean_track_age: float
     latency_ms: float
     publish_ms: float
-    timings_ms: Mapping[str, float]
+    timings_ms: Mapping[str, float]  # wait, preprocess, inference, match
 
     @classmethod
     def of(
-        cls, result: FrameResult, frame_id: str, convert_ms: float, latency_ms: float, publish_ms: float
+        cls,
+        result: FrameResult,
+        frame_id: str,
+        *,
+        wait_ms: float,
+        convert_ms: float,
+        latency_ms: float,
+        publish_ms: float,
     ) -> LastImage:
         """From what the front-end made of it; converting the message is part of preprocessing."""
-        ages, timings_ms = result.tracks.ages, dict(result.timings_ms)
+        ages, timings_ms = result.tracks.ages, {"wait": wait_ms, **result.timings_ms}
         timings_ms["preprocess"] += convert_ms
         return cls(
             frame_id=frame_id,
@@ -75,8 +83,9 @@ class Interval:
 
     seconds: float
     counts: Counts  # of this interval alone
-    latency_ms: Mapping[str, float]  # p50, p95, max over the last images; empty before the first
+    stages: Mapping[str, Distribution]  # over the last images; empty before the first
     without_depth: int = 0  # images that were to have depth and had none
+    without_partner: int = 0  # images that no other camera, though alive, had one of the same moment for
 
 
 class Monitor:
@@ -96,18 +105,33 @@ class Monitor:
         self._last_refusal = ""
         self._calibrations_refused = 0
         self._without_depth = 0
+        self._without_partner = 0
         self._calibration_error = ""
-        self._latencies_ms: deque[float] = deque(maxlen=_WINDOW)
-        self._interval_start = (clock(), self._counts, 0)
+        self._stage_times = StageTimes()
+        self._processed_at_s: deque[float] = deque(maxlen=_RATE_WINDOW)
+        self._interval_start = (clock(), self._counts, 0, 0)
         self._received_at_s: float | None = None
-        self._state = TrackerState.STARTING
+        self._phase = Phase.UNCONFIGURED
+        self._failure = ""
         self._failed = False
 
-    def set_state(self, state: TrackerState) -> None:
-        """STARTING, DISABLED, or IDLE for a node that takes images; RUNNING and ERROR follow from the images."""
+    def enter(self, phase: Phase, failure: str = "") -> None:
+        """The node has come to be this, by a failure where there is one; the rest follows from the images."""
         with self._lock:
-            self._state = state
+            self._phase, self._failure = phase, failure
             self._failed = False
+
+    @property
+    def phase(self) -> Phase:
+        """What the node was last told to be."""
+        with self._lock:
+            return self._phase
+
+    @property
+    def failure(self) -> str:
+        """Why the node came to be what it is; empty when it was told to."""
+        with self._lock:
+            return self._failure
 
     def received(self) -> None:
         """An image has come."""
@@ -132,7 +156,8 @@ class Monitor:
         with self._lock:
             self._add(processed=1)
             self._last = image
-            self._latencies_ms.append(image.latency_ms)
+            self._stage_times.add({**image.timings_ms, "publish": image.publish_ms, "latency": image.latency_ms})
+            self._processed_at_s.append(self._clock())
             self._failed = False
 
     def calibration_refused(self, reason: str) -> None:
@@ -151,11 +176,29 @@ class Monitor:
         with self._lock:
             self._without_depth += 1
 
+    def partner_missed(self) -> None:
+        """An image is processed alone, though another camera is alive."""
+        with self._lock:
+            self._without_partner += 1
+
     @property
     def without_depth(self) -> int:
         """How many images were to have depth and had none."""
         with self._lock:
             return self._without_depth
+
+    @property
+    def without_partner(self) -> int:
+        """How many images no other camera, though alive, had one of the same moment for."""
+        with self._lock:
+            return self._without_partner
+
+    @property
+    def rate_hz(self) -> float:
+        """Images processed per second, lately; NaN before the second."""
+        with self._lock:
+            recent = [at_s for at_s in self._processed_at_s if self._clock() - at_s < _IDLE_AFTER_S]
+        return (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 and recent[-1] > recent[0] else math.nan
 
     @property
     def calibrations_refused(self) -> int:
@@ -197,12 +240,14 @@ class Monitor:
         """Ends an interval and begins the next; for a reporter that comes back regularly."""
         with self._lock:
             now, counts = self._clock(), self._counts
-            start, before, without_depth_before = self._interval_start
-            without_depth = self._without_depth
-            self._interval_start = (now, counts, without_depth)
-            latencies = list(self._latencies_ms)
+            start, before, depth_before, partner_before = self._interval_start
+            depth, partner = self._without_depth, self._without_partner
+            self._interval_start = (now, counts, depth, partner)
+            times_ms = self._stage_times.copy()
         changes = {name: getattr(counts, name) - getattr(before, name) for name in Counts.__dataclass_fields__}
-        return Interval(now - start, Counts(**changes), _percentiles(latencies), without_depth - without_depth_before)
+        return Interval(
+            now - start, Counts(**changes), distributions(times_ms), depth - depth_before, partner - partner_before
+        )
 
     def status(self, *, device: str, backend: str, precision: str, model: str) -> TrackerStatus:
         """The state, counters and last image, with what runs."""
@@ -232,8 +277,10 @@ class Monitor:
         )
 
     def _current_state(self) -> TrackerState:
-        if self._state != TrackerState.IDLE:
-            return self._state
+        if self._failure:
+            return TrackerState.ERROR
+        if self._phase is not Phase.ACTIVE:
+            return self._phase.state
         if self._failed:
             return TrackerState.ERROR
         recent = self._received_at_s is not None and self._clock() - self._received_at_s < _IDLE_AFTER_S
@@ -251,10 +298,3 @@ def _values_of(last: LastImage) -> dict[str, Any]:
         "match_ms": last.timings_ms["match"],
         "publish_ms": last.publish_ms,
     }
-
-
-def _percentiles(latencies_ms: list[float]) -> dict[str, float]:
-    if not latencies_ms:
-        return {}
-    p50, p95 = np.percentile(latencies_ms, (50, 95))
-    return {"p50": float(p50), "p95": float(p95), "max": max(latencies_ms)}

@@ -7,14 +7,19 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from aliked_ros.camera import TUM_CAMERAS
 from aliked_ros.config import Config, option
 from aliked_ros.errors import ConfigError
-from aliked_ros.frontend.config import ExtractorConfig, TrackingConfig, VerificationConfig
+from aliked_ros.frontend.config import ExtractorConfig, SelectionConfig, TrackingConfig, VerificationConfig
+from aliked_ros.io.folders import expanded
+from aliked_ros.io.messages.encodings import MIN_SIZE_PX
 
 IMAGE_TRANSPORTS = ("raw", "compressed")
 DESCRIPTOR_DTYPES = ("none", "float32", "float16", "int8")
+OVERLOAD_POLICIES = ("none", "fewer_keypoints", "lower_rate")
+LOG_SUFFIXES = (".csv", ".mcap")
 _SOURCE_ID_BYTES = 64  # bound of source_id in the message definitions
 
 
@@ -45,45 +50,52 @@ class TrackerNodeConfig(Config):
         unit="images", minimum=1, maximum=10000,
     )  # fmt: skip
     max_rate: float = option(
-        0.0, "most images per second and camera that are taken, the others are dropped; 0 takes all",
+        0.0,
+        "most images per second and camera that are taken, the others are dropped; exact over time, though an image "
+        "may come a tenth of the period early; simultaneous images are taken together; 0 takes all",
         unit="Hz", minimum=0.0, maximum=10000.0, live=True,
     )  # fmt: skip
     sync_slop: float = option(
         0.005, "how far the stamps of simultaneous images of several cameras may lie apart",
-        unit="seconds", minimum=0.0, maximum=10.0,
+        unit="seconds", minimum=0.0, maximum=10.0, live=True,
     )  # fmt: skip
     sync_timeout: float = option(
-        0.03, "longest wait for the other cameras' images of the same moment", unit="seconds", minimum=0.0, maximum=10.0
-    )
+        0.03, "longest wait for the other cameras' images of the same moment",
+        unit="seconds", minimum=0.0, maximum=10.0, live=True,
+    )  # fmt: skip
     depth: bool = option(
         False,
         "subscribe to depth, an image in 16UC1 millimetres or 32FC1 metres registered to the camera's, for depth_m",
     )
     depth_slop: float = option(
-        0.02, "how far the stamps of an image and its depth may lie apart", unit="seconds", minimum=0.0, maximum=10.0
-    )
+        0.02, "how far the stamps of an image and its depth may lie apart",
+        unit="seconds", minimum=0.0, maximum=10.0, live=True,
+    )  # fmt: skip
     depth_timeout: float = option(
         0.1, "longest wait for an image's depth before it is processed without",
-        unit="seconds", minimum=0.0, maximum=10.0,
+        unit="seconds", minimum=0.0, maximum=10.0, live=True,
     )  # fmt: skip
     descriptor_dtype: str = option(
         "float32", "type of the descriptors in ~/features; none leaves them out", choices=DESCRIPTOR_DTYPES, live=True
     )
     warmup_width: int = option(
-        640, "width of the images to prepare for at start; 0 prepares at the first image",
+        640, f"width of the images to prepare for at start, at least {MIN_SIZE_PX}; 0 prepares at the first image",
         unit="pixels", minimum=0, maximum=16384,
     )  # fmt: skip
     warmup_height: int = option(
-        480, "height of the images to prepare for at start; 0 prepares at the first image",
+        480, f"height of the images to prepare for at start, at least {MIN_SIZE_PX}; 0 prepares at the first image",
         unit="pixels", minimum=0, maximum=16384,
     )  # fmt: skip
     trail_length: int = option(
-        16, "positions of a track that ~/debug_image shows", unit="images", minimum=1, maximum=1000
+        16, "positions of a track that ~/debug_image shows", unit="images", minimum=1, maximum=1000, live=True
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_names(self.cameras)
+        for name, pixels in (("warmup_width", self.warmup_width), ("warmup_height", self.warmup_height)):
+            if 0 < pixels < MIN_SIZE_PX:
+                raise ConfigError(f"{name} must be 0 or at least {MIN_SIZE_PX}, got {pixels}")
         size = len(self.source_id.encode())
         if not 1 <= size <= _SOURCE_ID_BYTES:
             raise ConfigError(f"source_id must have 1 to {_SOURCE_ID_BYTES} bytes, got {size}: {self.source_id!r}")
@@ -96,19 +108,24 @@ class TrackerNodeConfig(Config):
 
 @dataclass(frozen=True)
 class CameraConfig(Config):
-    """What is said of all cameras, or of one, below its name: ``left.calibration``."""
+    """What is said of all cameras, or of one, below its name: ``left.calibration``; its default is what all have."""
 
     calibration: str = option(
         "",
-        f"used instead of camera_info: {', '.join(TUM_CAMERAS)}, or a camera_info YAML file; empty takes camera_info",
+        f"used instead of camera_info: {', '.join(TUM_CAMERAS)}, or a camera_info YAML file; empty takes "
+        "camera_info, also where one camera says so and the common value is another",
     )
     rectified: bool = option(
-        False, "the images are rectified: camera_info's P describes them, and no distortion is left"
+        False,
+        "the images are rectified: camera_info's P describes them, and no distortion is left; a camera's own value "
+        "holds for it, also false",
     )
-
-    def filled_from(self, common: CameraConfig) -> CameraConfig:
-        """What holds for a camera of which this was said, and that of all."""
-        return CameraConfig(self.calibration or common.calibration, self.rectified or common.rectified)
+    mask: str = option(
+        "",
+        "where keypoints are not wanted: a PNG of the image's size, black there; or polygons' corners in pixels, "
+        "0,400 640,400 640,480 0,480, with ; between polygons; empty masks nothing, also where one camera says so and "
+        "the common value is another",
+    )
 
 
 def camera_groups(names: Sequence[str]) -> tuple[tuple[str, type[Config]], ...]:
@@ -126,7 +143,8 @@ def _check_names(names: Sequence[str]) -> None:
         named.name for _, kind in TRACKER_GROUPS for named in kind.options()
     }
     for name in names:
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,62}", name) or name in taken:
+        # What was given may be a list of anything; that is found out here first.
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,62}", name) or name in taken:
             raise ConfigError(
                 f"cameras: a name has up to 63 letters, digits and underscores, begins with a letter and is no other "
                 f"parameter's; got {name!r}"
@@ -140,6 +158,62 @@ class NodeExtractorConfig(ExtractorConfig):
     """The extractor of a node, which uses the network only when it is told to."""
 
     offline: bool = option(True, "never use the network to fetch weights; `aliked-ros weights` fetches them once")
+
+
+@dataclass(frozen=True)
+class OverloadConfig(Config):
+    """What an overloaded machine does less of, and what counts as overloaded."""
+
+    policy: str = option(
+        "none",
+        "what is lowered while the machine is overloaded: nothing, max_keypoints, or max_rate",
+        choices=OVERLOAD_POLICIES, live=True,
+    )  # fmt: skip
+    max_keypoints: int = option(
+        300, "max_keypoints while fewer_keypoints is in force", unit="keypoints", minimum=1, maximum=65536, live=True
+    )
+    max_rate: float = option(
+        10.0, "max_rate while lower_rate is in force", unit="Hz", minimum=0.1, maximum=10000.0, live=True
+    )
+    window: float = option(
+        2.0, "time over which load is judged, and after which it is judged again",
+        unit="seconds", minimum=0.2, maximum=3600.0, live=True,
+    )  # fmt: skip
+    begin_dropped: float = option(
+        0.2, "overload begins when this share of the window's images gave way to newer ones",
+        minimum=0.01, maximum=1.0, live=True,
+    )  # fmt: skip
+    begin_latency: float = option(
+        0.0, "overload begins, too, when the window's mean latency is longer; 0 does not look at it",
+        unit="seconds", minimum=0.0, maximum=60.0, live=True,
+    )  # fmt: skip
+    end_load: float = option(
+        0.7, "overload ends when all images of the window would take at most this share of the time, and the latency "
+        "is at most this share of begin_latency",
+        minimum=0.05, maximum=0.95, live=True,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LogConfig(Config):
+    """What is written of every image, and where."""
+
+    path: str = option(
+        "",
+        "file that every image is logged to: .csv for a line per image, .mcap for all that is published of it; where "
+        "there is one of this name a number is added; empty logs nothing",
+        live=True,
+    )
+    queue_size: int = option(
+        64, "images that may wait for a slow disk; further ones are left out of the log",
+        unit="images", minimum=1, maximum=10000, live=True,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.path and PurePath(self.path).suffix not in LOG_SUFFIXES:
+            raise ConfigError(f"log.path must end in {' or '.join(LOG_SUFFIXES)}, got {self.path!r}")
+        expanded(self.path, "log.path")
 
 
 @dataclass(frozen=True)
@@ -174,6 +248,9 @@ class PlayerConfig(Config):
     wait_for: str = option(
         "", "topic of aliked_msgs/Features: lock step, a frame is played after the features of the one before have come"
     )
+    wait_for_reader: str = option(
+        "", "node that must read the features of `wait_for` before the first frame, such as odometry"
+    )
     timeout: float = option(
         30.0, "longest wait for subscribers or features before giving up", unit="seconds", minimum=0.1, maximum=1e6
     )
@@ -182,13 +259,18 @@ class PlayerConfig(Config):
         super().__post_init__()
         if not self.input:
             raise ConfigError("input must name what to play, such as -p input:=DIRECTORY; it is empty")
+        if self.wait_for_reader and not self.wait_for:
+            raise ConfigError(f"wait_for_reader needs wait_for, the features that {self.wait_for_reader} reads")
 
 
 # The parameters of each node: configurations, and the prefix of their parameters.
 TRACKER_GROUPS: tuple[tuple[str, type[Config]], ...] = (
     ("", TrackerNodeConfig),
     ("", NodeExtractorConfig),
+    ("selection", SelectionConfig),
     ("tracking", TrackingConfig),
     ("verification", VerificationConfig),
+    ("overload", OverloadConfig),
+    ("log", LogConfig),
 )
 PLAYER_GROUPS: tuple[tuple[str, type[Config]], ...] = (("", PlayerConfig),)

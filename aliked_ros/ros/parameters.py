@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
@@ -14,13 +16,15 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from aliked_ros.config import Config, NamedOption
-from aliked_ros.errors import ConfigError
+from aliked_ros.config import Config, NamedOption, full_name, validate
+from aliked_ros.errors import AlikedError, ConfigError
+from aliked_ros.ros.process import one_line
 
 _ConfigT = TypeVar("_ConfigT", bound=Config)
 Groups = Sequence[tuple[str, type[Config]]]
 # Parameters that rclpy, launch files or DDS vendors set on any node, and that are no business of ours.
-_FOREIGN_PREFIXES = ("use_sim_time", "qos_overrides.", "start_type_description_service")
+_FOREIGN_NAMES = ("use_sim_time", "start_type_description_service")
+_FOREIGN_PREFIX = "qos_overrides."
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
 
@@ -29,6 +33,9 @@ class NodeParameters:
 
     Options marked ``live`` can be set while the node runs, others where ``may_change`` says so, those marked ``fixed``
     never. A set of changes is accepted as a whole or, with the reason, not at all.
+
+    Where a configuration stands in several groups, the values of the first one are the others' defaults, and reach
+    them when they change, too, until a parameter gets a value of its own: `rectified` and `left.rectified`.
 
     Args:
         node: declares the parameters and takes their initial values from files and the command line.
@@ -50,13 +57,16 @@ class NodeParameters:
         self._node = node
         self._apply: Callable[[], None] | None = None
         self._may_change = may_change
+        self._first: dict[type[Config], tuple[str, dict[str, Any]]] = {}  # prefix and initial values of the first group
+        self._given = set(_overrides(node))  # the parameters that have a value of their own
+        self._is_handing_down = False
         values = [self._declare_group(*group) for group in groups]
         more = further(node)
         values += [self._declare_group(*group) for group in more]
         # A misspelt name first: it may be why a required value is missing.
         refuse_unknown(_overrides(node), list(node._parameters))
         self._configs: list[tuple[str, Config]] = [
-            (prefix, kind.from_mapping(given)) for (prefix, kind), given in zip((*groups, *more), values, strict=True)
+            (prefix, _made(prefix, kind, given)) for (prefix, kind), given in zip((*groups, *more), values, strict=True)
         ]
         node.add_on_set_parameters_callback(self._on_set)
 
@@ -69,15 +79,20 @@ class NodeParameters:
         self._apply = apply
 
     def _declare_group(self, prefix: str, kind: type[Config]) -> dict[str, Any]:
-        return {named.name: self._declare(prefix, named) for named in kind.options()}
+        _, common = self._first.get(kind, ("", {}))
+        values = {
+            named.name: self._declare(prefix, named, common.get(named.name, named.default)) for named in kind.options()
+        }
+        self._first.setdefault(kind, (prefix, values))
+        return values
 
-    def _declare(self, prefix: str, named: NamedOption) -> Any:
-        name = _full_name(prefix, named.name)
+    def _declare(self, prefix: str, named: NamedOption, default: Any) -> Any:
+        name = full_name(prefix, named.name)
         descriptor = descriptor_of(named, changeable=self._may_change is not None)
         try:
             if named.is_list:
-                return _as_tuple(self._node.declare_parameter(name, list(named.default), descriptor).value)
-            return self._node.declare_parameter(name, named.default, descriptor).value
+                return _as_tuple(self._node.declare_parameter(name, list(default), descriptor).value)
+            return self._node.declare_parameter(name, default, descriptor).value
         except InvalidParameterTypeException as error:
             given = _overrides(self._node)[name]
             example = "; write 1.0 for 1" if named.type is float else ""
@@ -87,25 +102,72 @@ class NodeParameters:
             raise ConfigError(f"parameter {name}: {given!r} is not allowed; {named.option.describe()}") from error
 
     def _on_set(self, changed: Sequence[Parameter]) -> SetParametersResult:
+        if self._is_handing_down:
+            return SetParametersResult(successful=True)
+        inherited = self._inherited(changed)
         try:
-            configs = self._with(changed)
+            configs = self._with([*changed, *inherited])
         except ConfigError as error:
             return SetParametersResult(successful=False, reason=str(error))
-        if configs != self._configs:
-            self._configs = configs
-            if self._apply is not None:
-                self._apply()
+        before, self._configs = self._configs, configs
+        if configs != before and (reason := self._take_over()):
+            self._configs = before
+            self._take_over()  # what had been taken over already
+            return SetParametersResult(successful=False, reason=reason)
+        self._given |= {parameter.name for parameter in changed}
+        self._hand_down(inherited)
         return SetParametersResult(successful=True)
+
+    def _take_over(self) -> str:
+        """Has the configurations in force taken over; why they could not be, or nothing."""
+        if self._apply is None:
+            return ""
+        try:
+            self._apply()
+        except AlikedError as error:
+            reason = one_line(error)
+            self._node.get_logger().error(f"the parameters cannot be used: {reason}")
+        except Exception as error:  # noqa: BLE001  it would end the executor, and with it the node
+            reason = f"{type(error).__name__}: {one_line(error)}"
+            self._node.get_logger().error(f"the parameters could not be taken over\n{traceback.format_exc()}")
+        else:
+            return ""
+        return reason
+
+    def _inherited(self, changed: Sequence[Parameter]) -> list[Parameter]:
+        """These changes for the parameters that have no value of their own."""
+        values = {parameter.name: parameter.value for parameter in changed}
+        pairs = [
+            (full_name(self._first[type(config)][0], named.name), full_name(prefix, named.name))
+            for prefix, config in self._configs
+            for named in config.options()
+        ]
+        return [
+            Parameter(name, value=values[common])
+            for common, name in pairs
+            if name != common and common in values and name not in values and name not in self._given
+        ]
+
+    def _hand_down(self, inherited: Sequence[Parameter]) -> None:
+        """Has tools show what is in force."""
+        self._is_handing_down = True
+        try:
+            self._node.set_parameters(list(inherited))
+        finally:
+            self._is_handing_down = False
 
     def _with(self, changed: Sequence[Parameter]) -> list[tuple[str, Config]]:
         """The configurations after these changes; parameters of others, like use_sim_time, are left alone."""
         values = {parameter.name: parameter.value for parameter in changed}
         configs = []
         for prefix, config in self._configs:
-            options = {_full_name(prefix, named.name): named for named in config.options()}
-            ours = {options[name].name: _as_tuple(value) for name, value in values.items() if name in options}
-            self._require_changeable([options[name] for name in values if name in options])
-            configs.append((prefix, config.replace(**ours)))
+            options = {named.name: named for named in _fully_named(prefix, type(config))}
+            ours = {name: _as_tuple(value) for name, value in values.items() if name in options}
+            self._require_changeable([options[name] for name in ours])
+            for name, value in ours.items():
+                validate(options[name], value)
+            changes = {_bare_name(prefix, name): value for name, value in ours.items()}
+            configs.append((prefix, config.replace(**changes)))
         return configs
 
     def _require_changeable(self, options: Sequence[NamedOption]) -> None:
@@ -147,7 +209,7 @@ def descriptor_of(named: NamedOption, *, changeable: bool = False) -> ParameterD
 def refuse_unknown(given: Mapping[str, Any], declared: Sequence[str]) -> None:
     """Raises ConfigError for a value that was given to no declared parameter; it would be ignored in silence."""
     for name in sorted(set(given) - set(declared)):
-        if name.startswith(_FOREIGN_PREFIXES):
+        if name in _FOREIGN_NAMES or name.startswith(_FOREIGN_PREFIX):
             continue
         near = difflib.get_close_matches(name, declared, n=1)
         hint = f"did you mean {near[0]}?" if near else "`ros2 param list` shows the known ones"
@@ -158,8 +220,20 @@ def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _full_name(prefix: str, name: str) -> str:
-    return f"{prefix}.{name}" if prefix else name
+def _made(prefix: str, kind: type[_ConfigT], values: Mapping[str, Any]) -> _ConfigT:
+    """The configuration of these values; ConfigError, with the parameter's full name, where one cannot be."""
+    for named in _fully_named(prefix, kind):
+        validate(named, values[_bare_name(prefix, named.name)])
+    return kind.from_mapping(values)
+
+
+def _fully_named(prefix: str, kind: type[Config]) -> tuple[NamedOption, ...]:
+    """The options by the names of their parameters."""
+    return tuple(dataclasses.replace(named, name=full_name(prefix, named.name)) for named in kind.options())
+
+
+def _bare_name(prefix: str, name: str) -> str:
+    return name.removeprefix(full_name(prefix, ""))
 
 
 def _overrides(node: Node) -> dict[str, Any]:

@@ -7,17 +7,25 @@ from __future__ import annotations
 import functools
 import logging
 import queue
+import time
+import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from aliked_ros.errors import AlikedError
+from aliked_ros.ros.finding import Finding
 from aliked_ros.ros.intake import Arrival, Intake, IntakeSettings
 from aliked_ros.ros.mailbox import Worker
 from aliked_ros.ros.node_config import TrackerNodeConfig
+from aliked_ros.ros.overload import Flow
+from aliked_ros.ros.process import one_line
+from aliked_ros.ros.throttle import ThrottledLog
 
 if TYPE_CHECKING:
     from aliked_ros.frontend.frontend import Frontend
     from aliked_ros.ros.camera_stream import CameraStream
-    from aliked_ros.ros.stereo import StereoMatcher
+    from aliked_ros.ros.stereo import Found, StereoMatcher
 
 _NS = 1_000_000_000
 _JOINED_CAPACITY = 3  # images that wait for another camera's or for depth, and newer ones
@@ -41,6 +49,10 @@ class Pipeline:
         self._streams: list[CameraStream] = []
         self._stereo: StereoMatcher | None = None
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._work = Flow()  # of the worker; replaced as a whole, so that other threads see it of one moment
+        self._stereo_failures = 0
+        self._stereo_error = ""  # of the last moment; empty when it had none
+        self._log_stereo = ThrottledLog(lambda line: _logger.error(line))
         self._worker = Worker("tracker", intake, self._handle)
 
     def start(self, streams: Sequence[CameraStream], stereo: StereoMatcher | None = None) -> None:
@@ -49,10 +61,28 @@ class Pipeline:
         self._stereo = stereo
         self._worker.start()
 
+    def flow(self) -> Flow:
+        """What became of all images until now."""
+        intake, work = self._intake.flow, self._work
+        return replace(intake, handled=work.handled, busy_s=work.busy_s, latency_s=work.latency_s)
+
+    def finding(self) -> Finding:
+        """How the matches between cameras are doing, for /diagnostics."""
+        if self._stereo is None:
+            return Finding()
+        error = self._stereo_error
+        values = {"stereo_failures": str(self._stereo_failures)}
+        return Finding(values, f"matches between cameras fail: {error}" if error else "")
+
     @property
     def is_subscribed(self) -> bool:
         """Whether images are taken."""
         return any(stream.is_subscribed for stream in self._streams)
+
+    @property
+    def next_epochs(self) -> list[int]:
+        """The first epoch of each camera that has not been used; once the pipeline is closed."""
+        return [stream.frontend.epoch + 1 for stream in self._streams]
 
     def subscribe(self) -> None:
         """Starts to take images of all cameras."""
@@ -66,8 +96,12 @@ class Pipeline:
         self._intake.clear()
 
     def before_next_image(self, command: Command) -> None:
-        """Has the worker do something before it takes the next images."""
+        """Has the worker do something before it takes the next images.
+
+        At once where it waits: without images, calibrations and resets would pile up.
+        """
         self._commands.put(command)
+        self._intake.wake()
 
     def for_each_frontend(self, command: Callable[[Frontend], None]) -> None:
         """Has the worker do something to every camera's front-end before it takes the next images."""
@@ -93,15 +127,38 @@ class Pipeline:
 
     def _handle(self, batch: list[Arrival]) -> None:
         """Processes simultaneous images; whatever is wrong with one, the others and the next get their turn."""
-        self._run_commands()
-        found = []
-        for arrival in batch:
-            result = self._streams[arrival.camera].process(arrival)
-            self._after_image(arrival.camera)
-            if result is not None:
-                found.append((self._streams[arrival.camera].results, result, arrival.message.header))
-        if self._stereo is not None:
+        started_at_s = time.monotonic()
+        try:
+            self._run_commands()
+            found = []
+            for arrival in batch:
+                result = self._streams[arrival.camera].process(arrival)
+                self._after_image(arrival.camera)
+                if result is not None:
+                    found.append((self._streams[arrival.camera].results, result, arrival.message.header))
+            self._match_cameras(found)
+        finally:
+            now, work = time.monotonic(), self._work
+            self._work = Flow(
+                handled=work.handled + len(batch),
+                busy_s=work.busy_s + now - started_at_s,
+                latency_s=work.latency_s + sum(now - arrival.received_at_s for arrival in batch),
+            )
+
+    def _match_cameras(self, found: Sequence[Found]) -> None:
+        """Matches simultaneous images; they are published already, whatever becomes of this."""
+        if self._stereo is None:
+            return
+        try:
             self._stereo.publish(found)
+        except Exception as error:  # noqa: BLE001  a node on a robot outlives what it did not foresee
+            is_foreseen = isinstance(error, AlikedError)
+            self._stereo_error = one_line(error) if is_foreseen else f"{type(error).__name__}: {one_line(error)}"
+            trace = "" if is_foreseen or self._stereo_failures else f"\n{traceback.format_exc()}"  # once
+            self._stereo_failures += 1
+            self._log_stereo(f"matches between cameras failed: {self._stereo_error}{trace}")
+        else:
+            self._stereo_error = ""
 
     def _run_commands(self) -> None:
         while not self._commands.empty():

@@ -13,7 +13,6 @@ from typing import Any
 
 from geometry_msgs.msg import PoseStamped
 from rclpy.duration import Duration
-from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -37,7 +36,14 @@ from aliked_ros.ros.parameters import NodeParameters
 from aliked_ros.ros.process import SpinThread, run
 from aliked_ros.ros.read_ahead import ReadAhead
 from aliked_ros.ros.schedule import Schedule
+from aliked_ros.ros.signals import exit_in_time
+from aliked_ros.ros.usage import Usage
+from aliked_ros.ros.watched_node import WatchedNode, user_name
 
+SUMMARY = (
+    "Plays a recorded sequence, a bag, a video or a camera: publishes image, camera_info, depth, ground_truth and "
+    "/clock, and ends where it ends. The parameter input must be given."
+)
 _POLL_S = 0.05
 _SETTLE_S = 0.3
 _REPORT_PERIOD_S = 5.0
@@ -57,7 +63,7 @@ class Played:
     published_at_s: float  # time.monotonic, just before the image went out
 
 
-class PlayerNode(Node):  # type: ignore[misc]  # rclpy may not be installed where types are checked
+class PlayerNode(WatchedNode):
     """Publishes the frames of a source as image, camera_info, depth and ground_truth, and their time as /clock.
 
     Args:
@@ -84,7 +90,14 @@ class PlayerNode(Node):  # type: ignore[misc]  # rclpy may not be installed wher
         self._ground_truth = self._publisher(PoseStamped, "ground_truth")
         self._clock_topic = None if self._config.restamp else self._publisher(Clock, "/clock")
         if self._config.wait_for:
-            self.create_subscription(Features, self._config.wait_for, self._on_features, qos.results())
+            self.create_subscription(
+                Features,
+                self._config.wait_for,
+                self._on_features,
+                qos.results(),
+                qos_overriding_options=qos.overridable(),
+            )
+        self.watch_topics()
 
     @property
     def num_frames(self) -> int | None:
@@ -114,7 +127,14 @@ class PlayerNode(Node):  # type: ignore[misc]  # rclpy may not be installed wher
             if not self._config.loop:
                 if not self._config.wait_for:
                     # What a reliable subscriber missed can be sent again only while this process lives.
-                    self._image.wait_for_all_acked(Duration(seconds=_ACKNOWLEDGEMENT_TIMEOUT_S))
+                    self._wait_for_acknowledgements(stop)
+                return
+
+    def _wait_for_acknowledgements(self, stop: threading.Event) -> None:
+        """Briefly at a time: signals are handled in between only."""
+        deadline_s = time.monotonic() + _ACKNOWLEDGEMENT_TIMEOUT_S
+        while not stop.is_set() and time.monotonic() < deadline_s:
+            if self._image.wait_for_all_acked(Duration(seconds=_POLL_S)):
                 return
 
     def close(self) -> None:
@@ -158,6 +178,9 @@ class PlayerNode(Node):  # type: ignore[misc]  # rclpy may not be installed wher
             reliable = "a reliable subscriber of the images (the tracker is one with process_every_frame:=true)"
             self._wait(self._has_reliable_subscriber, reliable, stop)
             self._wait(lambda: self.count_publishers(config.wait_for) > 0, f"a publisher of {config.wait_for}", stop)
+            if config.wait_for_reader:
+                reader = self._full_name(config.wait_for_reader)
+                self._wait(lambda: reader in self._readers(), f"{reader} to read {config.wait_for}", stop)
             # That we know the others does not mean that they know us yet, and DDS does not tell.
             stop.wait(_SETTLE_S)
 
@@ -166,6 +189,13 @@ class PlayerNode(Node):  # type: ignore[misc]  # rclpy may not be installed wher
         infos = self.get_subscriptions_info_by_topic(self._image.topic_name)
         matched = self._image.get_subscription_count() > 0
         return matched and any(info.qos_profile.reliability == ReliabilityPolicy.RELIABLE for info in infos)
+
+    def _full_name(self, node: str) -> str:
+        return node if node.startswith("/") else f"{self.get_namespace().rstrip('/')}/{node}"
+
+    def _readers(self) -> set[str]:
+        """Who subscribes to the features that are waited for, besides this node."""
+        return {user_name(info) for info in self.get_subscriptions_info_by_topic(self._config.wait_for)}
 
     def _num_subscribers(self) -> int:
         compressed = 0 if self._compressed is None else self._compressed.get_subscription_count()
@@ -212,19 +242,23 @@ def _open(config: PlayerConfig) -> FrameSource:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Plays a source to its end or until a signal and returns the exit code."""
-    return run(_main, arguments)
+    return run(_main, arguments, Usage("player", SUMMARY, PLAYER_GROUPS))
 
 
 def _main(stop: threading.Event) -> int:
     node = PlayerNode()
     log, count = node.get_logger(), 0
-    try:
-        with SpinThread([node], stop):
-            for count, _ in enumerate(node.play(stop), 1):
-                log.info(f"played {count} of {node.num_frames or '?'} frames", throttle_duration_sec=_REPORT_PERIOD_S)
-    finally:
-        log.info(f"played {count} frames")
-        node.close()
+    spin = SpinThread([node], stop)
+    with exit_in_time(stop, lambda: int(spin.has_failed), node.destroy_node):
+        try:
+            with spin:
+                for count, _ in enumerate(node.play(stop), 1):
+                    text = f"played {count} of {node.num_frames or '?'} frames"
+                    log.info(text, throttle_duration_sec=_REPORT_PERIOD_S)
+                stop.set()  # leaving the graph has its time limit, too: it was seen to hang over TCP
+        finally:
+            log.info(f"played {count} frames")
+            node.close()
     return 0
 
 

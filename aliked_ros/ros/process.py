@@ -2,22 +2,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What every node's process does around its node: signals, spinning, log lines, exit code.
 
-The executor spins in a thread of its own and the main thread waits. Python runs signal handlers in the main thread
-between two instructions, so SIGINT and SIGTERM end any wait there at once, never interrupt a callback, and never
-become a traceback, whatever the node is doing.
+The executor spins in a thread of its own and the main thread waits. SIGINT and SIGTERM reach a thread of their own,
+which sets an event: they end any wait at once, never interrupt a callback, and never become a traceback, whatever the
+node is doing.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from types import FrameType
-from typing import Any
+from typing import TypeVar
 
 import rclpy
 from rclpy.exceptions import NameValidationException, ParameterException
@@ -26,64 +25,34 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import get_default_context
 
 from aliked_ros.errors import AlikedError, ConfigError
+from aliked_ros.ros.signals import exit_in_time, stop_on_signals
+from aliked_ros.ros.usage import Usage
 
-
-@contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """Yields an event that SIGINT and SIGTERM set; a second signal acts as usual, for who can't wait."""
-    stop = threading.Event()
-    previous: dict[int, Any] = {}
-
-    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  the signature is given
-        stop.set()
-        signal.signal(number, previous[number])
-
-    for handled in (signal.SIGINT, signal.SIGTERM):
-        previous[handled] = signal.signal(handled, handle)
-    try:
-        yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def exit_in_time(stop: threading.Event, within_s: float, code: Callable[[], int]) -> Iterator[None]:
-    """Ends the process with this exit code when it was asked to stop and the context is not left in time.
-
-    What can't be interrupted, such as the import of a library or a transition that waits for one, must not hold up a
-    robot's shutdown; the operating system takes back what the process holds.
-    """
-    left = threading.Event()
-
-    def watch() -> None:
-        stop.wait()
-        if not left.wait(within_s):
-            logging.shutdown()
-            os._exit(code())
-
-    threading.Thread(target=watch, name="exit in time", daemon=True).start()
-    try:
-        yield
-    finally:
-        left.set()
+_NodeT = TypeVar("_NodeT", bound=Node)
+_LONGEST_LINE = 1000  # characters of an error
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
 class SpinThread:
     """Spins nodes in a thread of its own, as a context manager.
 
+    The executor is shut down when that thread has ended, never before: rclpy's executors fail in one of several ways
+    when they are shut down while they look for work or begin it (github.com/ros2/rclpy/issues/968).
+
     Args:
-        nodes: whose callbacks are executed.
+        nodes: whose callbacks are executed; at least one, all of one context.
         stop: is set when the thread ends, also because a callback failed; leaving the context raises that error.
     """
 
     def __init__(self, nodes: Sequence[Node], stop: threading.Event) -> None:
-        self._executor = SingleThreadedExecutor()
+        self._executor = SingleThreadedExecutor(context=nodes[0].context)
         for node in nodes:
             self._executor.add_node(node)
         self._stop = stop
+        self._is_ending = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._spin, name="executor", daemon=True)
 
@@ -92,19 +61,27 @@ class SpinThread:
         """Whether a callback's error ended the thread."""
         return self._error is not None
 
+    @property
+    def is_spinning(self) -> bool:
+        """Whether callbacks are executed, or one still is."""
+        return self._thread.is_alive()
+
     def __enter__(self) -> SpinThread:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._executor.shutdown()
+        self._is_ending = True
+        self._executor.create_task(lambda: None)  # ends its wait: mere wake() would have it wait on
         self._thread.join()
+        self._executor.shutdown()
         if self._error is not None:
             raise self._error
 
     def _spin(self) -> None:
         try:
-            self._executor.spin()
+            while self._executor.context.ok() and not self._is_ending:
+                self._executor.spin_once()
         except (ExternalShutdownException, ShutdownException):
             pass
         except Exception as error:  # noqa: BLE001  raised again where the context is left
@@ -113,18 +90,26 @@ class SpinThread:
             self._stop.set()
 
 
-def run(main: Callable[[threading.Event], int], arguments: Sequence[str] | None = None) -> int:
+def run(
+    main: Callable[[threading.Event], int], arguments: Sequence[str] | None = None, usage: Usage | None = None
+) -> int:
     """Runs a node's main function between rclpy's start and end and returns the exit code.
 
     Args:
         main: gets the event that asks it to stop.
         arguments: the command line with its ROS arguments; ``None`` takes the process's own.
+        usage: of a command that has ROS arguments only: answers ``--help``, and refuses others.
     """
+    code = None if usage is None else usage.exit_code(arguments)
+    if code is not None:
+        return code
     with stop_on_signals() as stop:
         try:
             _initialise(arguments)
             with ros_logging():
                 return main(stop)
+        except KeyboardInterrupt:
+            return EXIT_INTERRUPTED
         except (AlikedError, ParameterException, NameValidationException) as error:
             get_logger("aliked_ros").fatal(one_line(error))
             return 1
@@ -137,12 +122,54 @@ def run(main: Callable[[threading.Event], int], arguments: Sequence[str] | None 
                 rclpy.shutdown()
 
 
+def run_callbacks(
+    make_node: Callable[[], _NodeT],
+    arguments: Sequence[str] | None = None,
+    close: Callable[[_NodeT], object] = Node.destroy_node,
+    usage: Usage | None = None,
+) -> int:
+    """Runs a node that consists of its callbacks until a signal ends it, and returns the exit code; see :func:`run`.
+
+    Args:
+        make_node: makes the node.
+        arguments: as for :func:`run`.
+        close: ends what the node has begun, and takes it out of the graph.
+        usage: as for :func:`run`.
+    """
+
+    def main(stop: threading.Event) -> int:
+        node = make_node()
+        spin = SpinThread([node], stop)
+        with exit_in_time(stop, lambda: int(spin.has_failed), node.destroy_node):
+            try:
+                with spin:
+                    stop.wait()
+            finally:
+                close(node)
+        return 0
+
+    return run(main, arguments, usage)
+
+
 def _initialise(arguments: Sequence[str] | None) -> None:
-    """Starts rclpy; ConfigError when a remapping or parameter on the command line or its file cannot be read."""
+    """Starts rclpy, without a log file where none can be written.
+
+    Raises:
+        ConfigError: a remapping or parameter on the command line or its file cannot be read.
+    """
     try:
-        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+        _start_rclpy(arguments)
     except RuntimeError as error:  # the base of rclpy's errors, which have no public name
-        raise ConfigError(f"ROS arguments cannot be used: {one_line(error)}{_security_hint()}") from error
+        if "failed to initialize logging" not in str(error):
+            raise ConfigError(f"ROS arguments cannot be used: {one_line(error)}{_security_hint()}") from error
+        get_default_context(shutting_down=True)  # gives up the context that failed; the next call makes another
+        words = sys.argv if arguments is None else arguments
+        _start_rclpy([*words, "--ros-args", "--disable-external-lib-logs"])
+        get_logger("aliked_ros").warning(f"there is no log file, see ROS_LOG_DIR: {one_line(error)}")
+
+
+def _start_rclpy(arguments: Sequence[str] | None) -> None:
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
 
 
 def _security_hint() -> str:
@@ -151,8 +178,9 @@ def _security_hint() -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """An error's message without line breaks."""
-    return " ".join(str(error).split())
+    """An error's message without line breaks; what a message repeats of hostile input is cut off."""
+    line = " ".join(str(error).split())
+    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…"
 
 
 class _RosHandler(logging.Handler):

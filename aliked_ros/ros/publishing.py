@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy
 from std_msgs.msg import Header
 
 from aliked_msgs.msg import Features, Matches, Tracks
@@ -47,6 +48,12 @@ class ResultPublisher:
     def source_id(self) -> str:
         """Name of the camera in the messages."""
         return self._source_id
+
+    @property
+    def topics(self) -> dict[str, str]:
+        """The full names of features, matches and tracks."""
+        publishers = {"features": self._features, "matches": self._matches, "tracks": self._tracks}
+        return {name: publisher.topic_name for name, publisher in publishers.items()}
 
     def close(self) -> None:
         """Ends the topics."""
@@ -107,5 +114,6 @@ class ResultPublisher:
 
 
 def is_wanted(publisher: Any) -> bool:
-    """Whether someone subscribes."""
-    return bool(publisher.get_subscription_count() > 0)
+    """Whether someone subscribes, or may do so later and is to get what was sent before."""
+    is_kept = publisher.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL  # by qos_overrides
+    return bool(is_kept or publisher.get_subscription_count() > 0)

@@ -7,11 +7,14 @@ Each function makes a new profile, because rclpy writes a user's ``qos_overrides
 
 from __future__ import annotations
 
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 _RESULTS_DEPTH = 5
 _PLAYER_DEPTH = 10
+_EVERY_RESULT_DEPTH = 1000
+_OVERRIDABLE = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY)
 
 
 def newest_image() -> QoSProfile:
@@ -38,6 +41,11 @@ def results() -> QoSProfile:
     return _keep_last(_RESULTS_DEPTH, ReliabilityPolicy.RELIABLE)
 
 
+def every_result() -> QoSProfile:
+    """For a reader that must miss nothing while it is busy, in a replay."""
+    return _keep_last(_EVERY_RESULT_DEPTH, ReliabilityPolicy.RELIABLE)
+
+
 def status() -> QoSProfile:
     """Who comes late gets the last state at once."""
     return _keep_last(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
@@ -48,9 +56,21 @@ def replayed() -> QoSProfile:
     return _keep_last(_PLAYER_DEPTH, ReliabilityPolicy.RELIABLE)
 
 
+def joined(depth: int) -> QoSProfile:
+    """Any publisher fits; some messages may wait until what belongs to them has come."""
+    return _keep_last(depth, ReliabilityPolicy.BEST_EFFORT)
+
+
 def overridable() -> QoSOverridingOptions:
-    """Lets users override history, depth and reliability by ``qos_overrides`` parameters."""
-    return QoSOverridingOptions.with_default_policies()
+    """Lets users override history, depth, reliability and durability by ``qos_overrides`` parameters."""
+    return QoSOverridingOptions(_OVERRIDABLE, callback=_require_depth)
+
+
+def _require_depth(profile: QoSProfile) -> SetParametersResult:
+    keeps_last = profile.history == HistoryPolicy.KEEP_LAST
+    if keeps_last and profile.depth < 1:
+        return SetParametersResult(successful=False, reason=f"depth must be at least 1, got {profile.depth}")
+    return SetParametersResult(successful=True)
 
 
 def _keep_last(

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -15,7 +17,12 @@ from aliked_msgs.msg import TrackerStatus as TrackerStatusMsg
 from aliked_ros.io.messages.status_fields import TrackerState
 from aliked_ros.ros import qos
 from aliked_ros.ros.conversions import status_to_message
+from aliked_ros.ros.finding import Finding, FindingSource
+from aliked_ros.ros.memory import memory_values
 from aliked_ros.ros.monitor import Interval, Monitor
+from aliked_ros.ros.phase import Phase
+from aliked_ros.ros.stage_times import as_texts
+from aliked_ros.transport import examine_transport
 
 if TYPE_CHECKING:
     from aliked_ros.engine.base import EngineInfo
@@ -23,6 +30,7 @@ if TYPE_CHECKING:
 _PERIOD_S = 1.0
 _SILENT_AFTER_S = 5.0
 _DIAGNOSTICS_DEPTH = 10
+_OUT_OF_STEP_IMAGES = 3  # alone in an interval, and none together, before it is worth a warning
 
 
 class Reporter:
@@ -40,8 +48,11 @@ class Reporter:
         self._monitor = monitor
         self._info: EngineInfo | None = None
         self._warnings: tuple[str, ...] = ()
+        self._sources: list[FindingSource] = []
         topic = f"~/{camera}/status" if camera else "~/status"
-        self._status = node.create_publisher(TrackerStatusMsg, topic, qos.status())
+        self._status = node.create_publisher(
+            TrackerStatusMsg, topic, qos.status(), qos_overriding_options=qos.overridable()
+        )
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", _DIAGNOSTICS_DEPTH)
         # Simulated time may stand still or run fast; people watch in real time.
         self._timer = node.create_timer(_PERIOD_S, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -50,6 +61,14 @@ class Reporter:
         """What runs, and what people should know about it."""
         self._info = info
         self._warnings = warnings
+
+    def watch(self, source: FindingSource) -> None:
+        """Has something more reported in every /diagnostics; it is asked in the executor's thread."""
+        self._sources.append(source)
+
+    def engine_is(self, info: EngineInfo) -> bool:
+        """Whether this is what was last said to run."""
+        return self._info is info
 
     def publish_status(self) -> None:
         """Publishes ~/status now; from any thread."""
@@ -65,20 +84,32 @@ class Reporter:
 
     def _on_timer(self) -> None:
         self.publish_status()
+        if self._node.get_clock().now().nanoseconds == 0:
+            self._node.get_logger().warning(
+                "use_sim_time is true, but no time has come on /clock: the stamps of ~/status and /diagnostics are "
+                "zero; images are processed as ever",
+                once=True,
+            )
         message = DiagnosticArray(status=[self._diagnose(self._monitor.next_interval())])
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._diagnostics.publish(message)
 
     def _diagnose(self, interval: Interval) -> DiagnosticStatus:
-        level, text = self._verdict(interval)
+        findings = [source() for source in self._sources]
+        level, text = self._verdict(interval, findings)
         values = {
             **self._counters(),
             "calibrations_refused": str(self._monitor.calibrations_refused),
             "without_depth": str(self._monitor.without_depth),
+            "without_partner": str(self._monitor.without_partner),
             **_rates(interval),
             **self._engine(),
+            **memory_values("" if self._info is None else self._info.device),
             "last_refusal": self._monitor.last_refusal,
+            **as_texts(interval.stages),
         }
+        for finding in findings:
+            values |= finding.values
         return DiagnosticStatus(
             level=level,
             name=f"{self._node.get_fully_qualified_name().lstrip('/')}: {self._camera or 'images'}",
@@ -87,29 +118,44 @@ class Reporter:
             values=[KeyValue(key=key, value=value) for key, value in values.items()],
         )
 
-    def _verdict(self, interval: Interval) -> tuple[bytes, str]:
-        """The level and the one line that people read first: the worst that is true."""
-        state, silence_s = self._state(), self._monitor.seconds_without_image
-        if state == TrackerState.ERROR:
-            return DiagnosticStatus.ERROR, f"processing fails: {self._monitor.last_refusal}"
-        if state == TrackerState.STARTING:
-            return DiagnosticStatus.OK, "loading the network"
-        if state == TrackerState.DISABLED:
-            return DiagnosticStatus.OK, "disabled by ~/enable"
-        if interval.counts.refused:
-            return DiagnosticStatus.WARN, f"{interval.counts.refused} images refused: {self._monitor.last_refusal}"
-        if interval.counts.processed and interval.without_depth == interval.counts.processed:
-            return DiagnosticStatus.WARN, "no image has depth: does it come, and do its stamps and size agree?"
-        if self._monitor.calibration_error:
-            return DiagnosticStatus.WARN, f"camera_info refused: {self._monitor.calibration_error}"
-        if silence_s is not None and silence_s > _SILENT_AFTER_S:
-            return DiagnosticStatus.WARN, f"no image for {silence_s:.0f} s"
-        if self._warnings:
-            return DiagnosticStatus.WARN, self._warnings[0]
+    def _verdict(self, interval: Interval, findings: Sequence[Finding]) -> tuple[bytes, str]:
+        """The level and the one line that people read first: all that is wrong, the worst first."""
+        phase, silence_s = self._monitor.phase, self._monitor.seconds_without_image
+        if error := self._error():
+            return DiagnosticStatus.ERROR, error
+        if phase is not Phase.ACTIVE:
+            return DiagnosticStatus.OK, phase.value
+        complaints = [*self._complaints(interval), *(finding.warning for finding in findings), *self._warnings]
+        if any(complaints):
+            return DiagnosticStatus.WARN, "; ".join(filter(None, complaints))
         if silence_s is None:
             return DiagnosticStatus.OK, "waiting for images"
         dropped, received = interval.counts.dropped, interval.counts.received
         return DiagnosticStatus.OK, f"running, {dropped} of {received} images dropped" if dropped else "running"
+
+    def _complaints(self, interval: Interval) -> Iterator[str]:
+        counts, silence_s = interval.counts, self._monitor.seconds_without_image
+        if counts.refused:
+            yield f"{counts.refused} images refused: {self._monitor.last_refusal}"
+        if counts.processed and interval.without_depth == counts.processed:
+            yield "no image has depth: does it come, and do its stamps and size agree?"
+        if self._monitor.calibration_error:
+            yield f"camera_info refused: {self._monitor.calibration_error}"
+        if interval.without_partner >= max(_OUT_OF_STEP_IMAGES, counts.processed):
+            yield (
+                "every image waits in vain for another camera's: none lies within sync_slop; synchronise the cameras, "
+                "raise sync_slop, or run a node for each"
+            )
+        if silence_s is not None and silence_s > _SILENT_AFTER_S:
+            yield f"no image for {silence_s:.0f} s"
+
+    def _error(self) -> str:
+        """What someone has to see to; empty when there is nothing."""
+        if failure := self._monitor.failure:
+            return f"{self._monitor.phase.value}: {failure}"
+        if self._state() == TrackerState.ERROR:
+            return f"processing fails: {self._monitor.last_refusal}"
+        return "" if self._info is None else "; ".join(self._info.faults)
 
     def _state(self) -> TrackerState:
         return self._monitor.status(device="", backend="", precision="", model="").state
@@ -130,30 +176,14 @@ class Reporter:
             "weights": str(info.weights_path),
             "weights_sha256": info.weights_sha256,
             "warnings": "; ".join(self._warnings),
+            "faults": "; ".join(info.faults),
         }
 
 
 def transport_warning() -> str:
-    """What to say about a DDS transport that is unfit for images; empty when there is nothing to say.
-
-    Fast DDS's default shared-memory segment is smaller than a VGA colour image: best-effort images are lost, reliable
-    ones take several times longer. A discovery range of LOCALHOST makes rmw_fastrtps go back to those transports.
-    """
-    value = os.environ.get
-    profiles = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
-    if not value("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp").startswith("rmw_fastrtps"):
-        return ""
-    if value("ROS_AUTOMATIC_DISCOVERY_RANGE") == "LOCALHOST" or value("ROS_LOCALHOST_ONLY") == "1":
-        return (
-            "images are lost or slow: a discovery range of LOCALHOST overrides FASTDDS_BUILTIN_TRANSPORTS; "
-            "use ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET with a ROS_DOMAIN_ID of your own"
-        )
-    if any(map(value, profiles)) or value("FASTDDS_BUILTIN_TRANSPORTS", "").startswith("LARGE_DATA"):
-        return ""
-    return (
-        "images are lost or slow over Fast DDS's default transports; set FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA, "
-        "for the camera's process, too"
-    )
+    """What to say about a DDS transport that is unfit for images; empty when there is nothing to say."""
+    transport = examine_transport(os.environ, Path.cwd())
+    return f"{transport.problem}; {transport.remedy}" if transport is not None and transport.problem else ""
 
 
 def _rates(interval: Interval) -> dict[str, str]:
@@ -162,5 +192,4 @@ def _rates(interval: Interval) -> dict[str, str]:
         "output_rate_hz": interval.counts.processed / interval.seconds,
         "dropped_per_s": interval.counts.dropped / interval.seconds,
     }
-    latencies = {f"latency_ms_{name}": value for name, value in interval.latency_ms.items()}
-    return {name: f"{value:.1f}" for name, value in (*rates.items(), *latencies.items())}
+    return {name: f"{value:.1f}" for name, value in rates.items()}

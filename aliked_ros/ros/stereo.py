@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import functools
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,10 +15,14 @@ from std_msgs.msg import Header
 from aliked_msgs.msg import Matches
 from aliked_ros.ros import qos
 from aliked_ros.ros.conversions import matches_to_message
+from aliked_ros.ros.frame_log import FrameLog
+from aliked_ros.ros.log_files import StereoEntry
 from aliked_ros.ros.publishing import ResultPublisher, is_wanted
 
 if TYPE_CHECKING:
+    from aliked_ros.frontend.config import TrackingConfig
     from aliked_ros.frontend.frontend import FrameResult
+    from aliked_ros.frontend.matchers import Matcher
 
 Found = tuple[ResultPublisher, "FrameResult", Header]  # a camera's topics, what was found, the image's header
 
@@ -26,34 +32,40 @@ class StereoMatcher:
 
     Args:
         node: publishes.
-        min_similarity: lowest descriptor cosine of a match; may be set between two calls.
+        matcher: what matches, of the front-ends' too.
+        config: what a match must be; may be set between two calls.
+        log: gets the matches, too.
     """
 
-    def __init__(self, node: Node, min_similarity: float) -> None:
-        self.min_similarity = min_similarity
+    def __init__(self, node: Node, matcher: Matcher, config: TrackingConfig, log: FrameLog) -> None:
+        self.config = config
+        self._matcher = matcher
         self._node = node
+        self._log = log
         self._publisher = node.create_publisher(
             Matches, "~/matches", qos.results(), qos_overriding_options=qos.overridable()
         )
 
     def publish(self, found: Sequence[Found]) -> None:
-        """Matches simultaneous images, by camera, while someone subscribes; does nothing with fewer than two."""
-        if len(found) < 2 or not is_wanted(self._publisher):
+        """Matches simultaneous images, by camera, while someone wants to know; does nothing with fewer than two."""
+        if len(found) < 2 or not (is_wanted(self._publisher) or self._log.wants_messages):
             return
-        from aliked_ros.frontend.matching import mutual_nearest_neighbours  # after torch, which takes seconds
-
         topics, result, header = found[0]
-        for other_topics, other, _ in found[1:]:
-            matches = mutual_nearest_neighbours(result.features, other.features, self.min_similarity)
+        for other_topics, other, other_header in found[1:]:
+            matches = self._matcher.match(result.features, other.features, self.config)
+            meta, meta_ref = topics.meta(result, header), other_topics.meta(other, other_header)
             self._publisher.publish(
                 matches_to_message(
                     matches,
-                    topics.meta(result, header),
-                    frame_seq_ref=other.frame_seq,
-                    stamp_ref_ns=other.stamp_ns,
-                    source_id_ref=other_topics.source_id,
+                    meta,
+                    frame_seq_ref=meta_ref.frame_seq,
+                    stamp_ref_ns=meta_ref.stamp_ns,
+                    source_id_ref=meta_ref.source_id,
                     header=header,
                 )
+            )
+            self._log.offer(
+                functools.partial(StereoEntry, time.time_ns(), self._publisher.topic_name, matches, meta, meta_ref)
             )
 
     def close(self) -> None:

@@ -43,6 +43,7 @@ class Summary:
     matches_mean: float  # over the frames that have a previous one
     track_length_mean: float  # frames
     latency_ms: Latency
+    extraction_ms: float  # median of what the tracker took from pixels to features; a part of the latency
     seconds: float
     model: str
     weights_sha256: str
@@ -64,6 +65,7 @@ class Summary:
             ("matches", f"{self.matches_mean:.0f} per frame"),
             ("tracks", f"{self.track_length_mean:.1f} frames long"),
             ("latency", f"{latency.p50:.0f} ms (95 %: {latency.p95:.0f} ms, 99 %: {latency.p99:.0f} ms)"),
+            ("", f"{self.extraction_ms:.0f} ms of it are the network's"),
             ("network", f"{self.model} on {self.device}, {self.precision}, {self.backend}"),
         )
         return "\n".join(f"{name:<9} {value}" for name, value in rows)
@@ -97,7 +99,9 @@ class SummaryBuilder:
         self._track_lengths.update({(epoch, identity): age for identity, age in lengths})
         self._weights_sha256 = results.features.meta.weights_sha256
 
-    def build(self, sequence: str, status: TrackerStatus, seconds: float, rmw: str) -> Summary:
+    def build(
+        self, sequence: str, status: TrackerStatus, extraction_ms: Sequence[float], seconds: float, rmw: str
+    ) -> Summary:
         """The summary.
 
         Raises:
@@ -119,6 +123,7 @@ class SummaryBuilder:
             matches_mean=_mean(self._num_matches),
             track_length_mean=_mean(list(self._track_lengths.values())),
             latency_ms=Latency(p50, p95, p99),
+            extraction_ms=float(np.median(extraction_ms)),
             seconds=seconds,
             model=status.model,
             weights_sha256=self._weights_sha256,

@@ -14,35 +14,49 @@ import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.logging import LoggingSeverity, set_logger_level
 from std_srvs.srv import SetBool, Trigger
 
-from aliked_ros.camera import Camera
-from aliked_ros.errors import AlikedError, ConfigError
-from aliked_ros.frontend.config import ExtractorConfig, TrackingConfig, VerificationConfig
-from aliked_ros.io.calibration import camera_named
-from aliked_ros.io.messages.message_fields import Coords
-from aliked_ros.io.messages.status_fields import TrackerState
-from aliked_ros.ros.camera_stream import CameraName, CameraStream
-from aliked_ros.ros.intake import Intake
+from aliked_ros.errors import AlikedError
+from aliked_ros.frontend.config import ExtractorConfig, SelectionConfig, TrackingConfig, VerificationConfig
+from aliked_ros.ros.camera_stream import CameraName
+from aliked_ros.ros.finding import Finding
+from aliked_ros.ros.frame_log import FrameLog
+from aliked_ros.ros.load_control import LoadControl
 from aliked_ros.ros.monitor import Monitor
-from aliked_ros.ros.node_config import TRACKER_GROUPS, CameraConfig, TrackerNodeConfig, camera_groups
+from aliked_ros.ros.node_config import (
+    TRACKER_GROUPS,
+    LogConfig,
+    OverloadConfig,
+    TrackerNodeConfig,
+    camera_groups,
+)
 from aliked_ros.ros.parameters import NodeParameters
-from aliked_ros.ros.pipeline import Pipeline, intake_settings
-from aliked_ros.ros.process import SpinThread, exit_in_time, one_line, run
-from aliked_ros.ros.publishing import ResultPublisher
+from aliked_ros.ros.phase import Phase
+from aliked_ros.ros.pipeline import Pipeline
+from aliked_ros.ros.pipeline_builder import PipelineBuilder
+from aliked_ros.ros.process import SpinThread, one_line, run
 from aliked_ros.ros.reporting import Reporter, transport_warning
+from aliked_ros.ros.signals import end_process, exit_in_time
 from aliked_ros.ros.stereo import StereoMatcher
+from aliked_ros.ros.usage import Usage
+from aliked_ros.ros.watched_node import WatchedLifecycleNode
 
 if TYPE_CHECKING:
     from aliked_ros.frontend.extractor import Extractor
     from aliked_ros.frontend.frontend import Frontend
 
-_EXIT_WITHIN_S = 1.5  # of a signal
+
+SUMMARY = (
+    "A learned visual front-end: takes image, and camera_info and depth where they are wanted; publishes ~/features, "
+    "~/matches, ~/tracks, ~/status, ~/debug_image and /diagnostics. A managed node, which configures and activates "
+    "itself (autostart). With cameras:=[left, right] these topics lie below the names, and the parameters from "
+    "calibration on exist for each as well: left.calibration."
+)
 
 
-class TrackerNode(LifecycleNode):  # type: ignore[misc]  # rclpy may not be installed where types are checked
+class TrackerNode(WatchedLifecycleNode):
     """Runs the front-end on the images of one camera or several.
 
     Args:
@@ -59,6 +73,9 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]  # rclpy may not be inst
         self._is_active = False
         self._is_enabled = True
         self._is_starting = False
+        self._is_configuring = False
+        self._is_abandoned = False
+        self._has_left = False
         self._failure: Exception | None = None
         self._extractor: Extractor | None = None
         self._pipeline: Pipeline | None = None
@@ -67,8 +84,16 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]  # rclpy may not be inst
         self._settings.on_change(self._apply_parameters)
         names = self._settings.get(TrackerNodeConfig).camera_names
         self._cameras = [CameraName(index, name) for index, name in enumerate(names)]
+        self._next_epochs = [0 for _ in names]
         self._monitors = [Monitor() for _ in names]
         self._reporters = [Reporter(self, *pair) for pair in zip(self._monitors, names, strict=True)]
+        self._frame_log = FrameLog(self.get_logger())
+        self._load = LoadControl(self, self._load_settings, self._apply_parameters)
+        for reporter in self._reporters:
+            reporter.watch(self.qos_finding)
+            reporter.watch(self._load.finding)
+            reporter.watch(self._frame_log.finding)
+            reporter.watch(self._stereo_finding)
         self._commands = [
             self.create_service(Trigger, "~/reset", self._on_reset),
             self.create_service(SetBool, "~/enable", self._on_enable),
@@ -78,6 +103,11 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]  # rclpy may not be inst
     def autostart(self) -> bool:
         """Whether the node configures and activates itself."""
         return self._settings.get(TrackerNodeConfig).autostart
+
+    @property
+    def is_configuring(self) -> bool:
+        """Whether the network is being loaded."""
+        return self._is_configuring
 
     def start(self) -> None:
         """Configures and activates.
@@ -98,6 +128,22 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]  # rclpy may not be inst
             self._release()
         self.destroy_node()
 
+    def destroy_node(self) -> None:
+        """Leaves the graph; rclpy alone keeps a managed node in it until its state machine is collected."""
+        if self._has_left:
+            return
+        self._has_left = True
+        super().destroy_node()
+        self._state_machine.destroy_when_not_in_use()
+
+    def abandon(self, spin: SpinThread) -> None:
+        """Leaves the graph, if that can be, while other threads are at work on the node; the process must end now."""
+        self._is_abandoned = True
+        set_logger_level(self.get_logger().name, LoggingSeverity.FATAL)  # they may find what they use destroyed
+        # rclpy uses the state machine when a transition's callback has returned. A configuration will not return.
+        if self._is_configuring or not spin.is_spinning:
+            self.destroy_node()
+
     def on_configure(self, state: Any) -> TransitionCallbackReturn:  # noqa: ARG002
         """Loads and verifies the network, runs it once, and creates the topics."""
         return self._transition(self._configure)
@@ -116,7 +162,7 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]  # rclpy may not be inst
 
     def on_shutdown(self, state: Any) -> TransitionCallbackReturn:  # noqa: ARG002
         """Releases everything, for good."""
-        return self._transition(self._release)
+        return self._transition(self._shut_down)
 
     def on_error(self, state: Any) -> TransitionCallbackReturn:  # noqa: ARG002
         """Releases everything, so that the node can be configured again."""
@@ -130,10 +176,12 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]  # rclpy may not be inst
         """
         with self._lock:
             try:
+                self._is_configuring = change == self._configure
                 change()
             except AlikedError as error:
                 self._failure = error
                 self._release()
+                self._publish_status()
                 if not self._is_starting:  # else whoever called start() says so
                     self.get_logger().error(one_line(error))
                 # A failed activation would leave an inactive node, which has to have a network.
@@ -142,26 +190,29 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]  # rclpy may not be inst
                 self._failure = error
                 self.get_logger().error(f"transition failed\n{traceback.format_exc()}")
                 return TransitionCallbackReturn.ERROR
+            finally:
+                self._is_configuring = False  # before the question, so that abandon() is not wrong about the answer
+                if self._is_abandoned:
+                    threading.Event().wait()
         self._publish_status()
         return TransitionCallbackReturn.SUCCESS
 
     def _configure(self) -> None:
-        self._is_configured = True
+        self._is_configured, self._failure = True, None
+        self._enter(Phase.LOADING)
         self._publish_status()
         self.get_logger().debug("loading the network")
-        calibrations = [self._calibration_of(camera) for camera in self._cameras]  # before what takes long
-        from aliked_ros.frontend.extractor import Extractor  # torch takes seconds, and signals come before
-
-        extractor = Extractor.from_config(self._settings.get(ExtractorConfig))
-        self._warm_up(extractor)
-        warnings = self._warnings(extractor)
-        for reporter in self._reporters:
-            reporter.set_engine(extractor.info, warnings)
+        builder = PipelineBuilder(self, self._settings, self._cameras, self._monitors, self._frame_log)
+        loaded = builder.load()
+        extractor = loaded.extractor
+        for warning in self._report_engine(extractor):
+            self.get_logger().warning(warning)
         self._extractor = extractor
-        self._pipeline = self._make_pipeline(extractor, calibrations)
-        # What was loaded stays: the collector need not look at torch's objects again and again, in mid-image.
-        gc.collect()
-        gc.freeze()
+        self._pipeline, self._stereo = builder.build(
+            loaded, lambda camera: self._after_image(camera, extractor), self._next_epochs
+        )
+        self._load.watch(self._pipeline.flow)
+        self._enter(Phase.INACTIVE)
 
     def _activate(self) -> None:
         assert self._pipeline is not None
@@ -169,25 +220,39 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]  # rclpy may not be inst
         self._is_active = True
         self._apply_parameters()
         self._take_images()
+        if self._pipeline.is_subscribed:
+            self.warn_of_unused_overrides()
         info = self._extractor.info
         self.get_logger().info(f"ready: {info.model} on {info.device}, {info.precision}, {info.backend}")
 
     def _deactivate(self) -> None:
         self._is_active = False
         self._take_images()
+        self._frame_log.stop()
         self.get_logger().info("inactive: images are no longer taken")
 
     def _release(self) -> None:
         self._is_active = False
+        self._load.watch(None)
         if self._pipeline is not None:
             self._pipeline.close()
+            self._next_epochs = self._pipeline.next_epochs
+        self._frame_log.stop()
         self._pipeline = self._extractor = self._stereo = None
-        for reporter, monitor in zip(self._reporters, self._monitors, strict=True):
+        for reporter in self._reporters:
             reporter.set_engine(None)
-            monitor.set_state(TrackerState.STARTING)
-        gc.unfreeze()
-        gc.collect()
+        failure = self._failure
+        self._enter(Phase.UNCONFIGURED, "" if failure is None else one_line(failure) or type(failure).__name__)
+        gc.collect()  # what the network held, now and not some time later
         self._is_configured = False
+
+    def _shut_down(self) -> None:
+        self._release()
+        self._enter(Phase.SHUT_DOWN)
+
+    def _enter(self, phase: Phase, failure: str = "") -> None:
+        for monitor in self._monitors:
+            monitor.enter(phase, failure)
 
     def _take_images(self) -> None:
         """Subscribes or unsubscribes, as activation and ~/enable have it."""
@@ -198,81 +263,28 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]  # rclpy may not be inst
             # What was tracked before a pause is out of sight, or somewhere else.
             self._pipeline.for_each_frontend(lambda frontend: frontend.reset())
             self._pipeline.subscribe()
-        state = TrackerState.IDLE if self._pipeline.is_subscribed else TrackerState.DISABLED
-        for monitor in self._monitors:
-            monitor.set_state(state)
+        if self._is_active:
+            self._enter(Phase.ACTIVE if self._is_enabled else Phase.DISABLED)
+        else:
+            self._enter(Phase.INACTIVE)
 
-    def _settings_of(self, camera: CameraName) -> CameraConfig:
-        return self._settings.get(CameraConfig, camera.name).filled_from(self._settings.get(CameraConfig, ""))
-
-    def _calibration_of(self, camera: CameraName) -> Camera | None:
-        """The calibration that the parameters name.
-
-        Raises:
-            SourceError: it cannot be read.
-            CalibrationError: it is impossible.
-            ConfigError: it contradicts other parameters.
-        """
-        settings = self._settings_of(camera)
-        if not settings.calibration:
-            return None
-        calibration = camera_named(settings.calibration)
-        if settings.rectified and calibration.distortion:
-            raise ConfigError(
-                f"calibration {settings.calibration} has distortion, but rectified images have none; "
-                "leave one of them out"
-            )
-        return calibration
-
-    def _make_pipeline(self, extractor: Extractor, calibrations: Sequence[Camera | None]) -> Pipeline:
-        config = self._settings.get(TrackerNodeConfig)
-        intake = Intake(
-            len(self._cameras), intake_settings(config), lambda camera, count: self._monitors[camera].dropped(count)
-        )
-        pipeline = Pipeline(intake, lambda camera: self._reporters[camera].publish_status())
-        streams = [
-            self._make_stream(camera, self._make_frontend(extractor, calibration), intake, pipeline)
-            for camera, calibration in zip(self._cameras, calibrations, strict=True)
-        ]
-        if len(streams) > 1:
-            self._stereo = StereoMatcher(self, self._settings.get(TrackingConfig).min_similarity)
-        pipeline.start(streams, self._stereo)
-        return pipeline
-
-    def _make_frontend(self, extractor: Extractor, calibration: Camera | None) -> Frontend:
-        from aliked_ros.frontend.frontend import Frontend
-
-        tracking, verification = self._settings.get(TrackingConfig), self._settings.get(VerificationConfig)
-        return Frontend(extractor, tracking, verification, calibration)
-
-    def _make_stream(self, camera: CameraName, frontend: Frontend, intake: Intake, pipeline: Pipeline) -> CameraStream:
-        config, settings = self._settings.get(TrackerNodeConfig), self._settings_of(camera)
-        info = frontend.extractor.info
-        coords = Coords.RECTIFIED if settings.rectified else Coords.RAW
-        return CameraStream(
-            self,
-            camera,
-            config,
-            settings,
-            frontend,
-            self._monitors[camera.index],
-            ResultPublisher(self, camera.name or config.source_id, info, camera.output, coords),
-            intake,
-            pipeline.before_next_image,
-        )
-
-    def _warm_up(self, extractor: Extractor) -> None:
-        """Has the first image pay for nothing that can be prepared: noise has keypoints, so every part runs."""
-        config = self._settings.get(TrackerNodeConfig)
-        if config.warmup_width and config.warmup_height:
-            shape = (config.warmup_height, config.warmup_width, 3)
-            extractor(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
-
-    def _warnings(self, extractor: Extractor) -> tuple[str, ...]:
+    def _report_engine(self, extractor: Extractor) -> tuple[str, ...]:
+        """Has the reports tell what runs; returns what people should know about it."""
         warnings = tuple(filter(None, (transport_warning(), *extractor.info.warnings)))
-        for warning in warnings:
-            self.get_logger().warning(warning)
+        for reporter in self._reporters:
+            reporter.set_engine(extractor.info, warnings)
         return warnings
+
+    def _after_image(self, camera: int, extractor: Extractor) -> None:
+        """Publishes the status; the engine may be another one when a device has failed."""
+        reporter = self._reporters[camera]
+        if not reporter.engine_is(extractor.info):
+            self._report_engine(extractor)
+        reporter.publish_status()
+
+    def _stereo_finding(self) -> Finding:
+        pipeline = self._pipeline
+        return Finding() if pipeline is None else pipeline.finding()
 
     def _publish_status(self) -> None:
         for reporter in self._reporters:
@@ -283,17 +295,26 @@ class TrackerNode(LifecycleNode):  # type: ignore[misc]  # rclpy may not be inst
         pipeline, stereo = self._pipeline, self._stereo
         if pipeline is None:
             return
-        limits = self._settings.get(ExtractorConfig)
+        limits, config = self._load.limited()
+        selection = self._settings.get(SelectionConfig)
         tracking, verification = self._settings.get(TrackingConfig), self._settings.get(VerificationConfig)
 
         def apply(frontend: Frontend) -> None:
-            frontend.extractor.reconfigure(max_keypoints=limits.max_keypoints, score_threshold=limits.score_threshold)
+            frontend.extractor.reconfigure(
+                max_keypoints=limits.max_keypoints, score_threshold=limits.score_threshold, selection=selection
+            )
             frontend.reconfigure(tracking, verification)
             if stereo is not None:
-                stereo.min_similarity = tracking.min_similarity
+                stereo.config = tracking
 
-        pipeline.use(self._settings.get(TrackerNodeConfig))
+        if self._is_active:
+            self._frame_log.use(self._settings.get(LogConfig))
+        pipeline.use(config)
         pipeline.for_each_frontend(apply)
+
+    def _load_settings(self) -> tuple[OverloadConfig, ExtractorConfig, TrackerNodeConfig]:
+        get = self._settings.get
+        return get(OverloadConfig), get(ExtractorConfig), get(TrackerNodeConfig)
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:  # noqa: ARG002
         pipeline = self._pipeline
@@ -330,16 +351,21 @@ def _groups_of_cameras(node: Any) -> Any:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the tracker until a signal ends it and returns the exit code."""
-    return run(_main, arguments)
+    return run(_main, arguments, Usage("tracker", SUMMARY, (*TRACKER_GROUPS, *camera_groups(()))))
 
 
 def _main(stop: threading.Event) -> int:
     node = TrackerNode()
     spin = SpinThread([node], stop)
-    with exit_in_time(stop, _EXIT_WITHIN_S, lambda: int(spin.has_failed)):
+    with exit_in_time(
+        stop,
+        code=lambda: int(spin.has_failed),
+        leave=lambda: node.abandon(spin),
+        is_worth_waiting=lambda: not node.is_configuring,
+    ):
         try:
             with spin:
-                if node.autostart:
+                if node.autostart and not stop.is_set():
                     node.start()
                 stop.wait()
         finally:
@@ -348,4 +374,4 @@ def _main(stop: threading.Event) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    end_process(main())

@@ -9,8 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import Parameter as ParameterMsg
 from rcl_interfaces.srv import SetParametersAtomically
-from rclpy.executors import ExternalShutdownException, ShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -29,6 +28,7 @@ from aliked_msgs.msg import Features, Matches, TrackerStatus, Tracks
 from aliked_ros.ros.child import NodeProcess
 from aliked_ros.ros.conversions import ns_from_time
 from aliked_ros.ros.image_conversions import image_message
+from aliked_ros.ros.process import SpinThread
 
 TIMEOUT_S = 60.0  # of a machine that is busy with other things
 START_NS = 1_000_000_000_000_000_000
@@ -42,15 +42,12 @@ class Station:
         self.node = Node(name, context=context)
         self._messages: dict[str, list[Any]] = {}
         self._changed = threading.Condition()
-        self._executor = SingleThreadedExecutor(context=context)
-        self._executor.add_node(self.node)
-        self._thread = threading.Thread(target=self._spin, daemon=True)
-        self._thread.start()
+        self._spinning = ExitStack()
+        self._spinning.callback(self.node.destroy_node)
+        self._spinning.enter_context(SpinThread([self.node], threading.Event()))
 
     def close(self) -> None:
-        self._executor.shutdown()
-        self._thread.join()
-        self.node.destroy_node()
+        self._spinning.close()
 
     def subscribe(self, kind: Any, topic: str, *, depth: int = 100, latched: bool = False) -> Any:
         durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
@@ -102,10 +99,6 @@ class Station:
             self._messages[topic].append(message)
             self._changed.notify_all()
 
-    def _spin(self) -> None:
-        with suppress(ExternalShutdownException, ShutdownException):
-            self._executor.spin()
-
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
     deadline_s = time.monotonic() + TIMEOUT_S
@@ -121,6 +114,7 @@ class TrackerBench:
         self.station = station
         self.log = log
         self.name = "/tracker"
+        self.process: NodeProcess | None = None  # where it is known
         for kind, topic in ((Features, "features"), (Matches, "matches"), (Tracks, "tracks")):
             station.subscribe(kind, f"/tracker/{topic}")
         station.subscribe(DiagnosticArray, "/diagnostics")
@@ -201,18 +195,40 @@ def parameter_arguments(**parameters: Any) -> list[str]:
 
 
 @contextmanager
-def running_tracker(context: Any, directory: Path, **parameters: Any) -> Iterator[TrackerBench]:
+def running_tracker(
+    context: Any,
+    directory: Path,
+    *,
+    module: str = "aliked_ros.ros.tracker",
+    environment: Mapping[str, str] | None = None,
+    **parameters: Any,
+) -> Iterator[TrackerBench]:
     """A tracker that is ready; leaving ends it by SIGINT and makes sure that it ends well."""
     station = Station(context)
     try:
         bench = TrackerBench(station, directory / "tracker.log", parameters.get("image_transport") == "compressed")
         arguments = parameter_arguments(**{"model": "aliked-t16", "device": "cpu", "precision": "fp32", **parameters})
-        with NodeProcess("aliked_ros.ros.tracker", arguments, bench.log):
+        with NodeProcess(module, arguments, bench.log, environment) as process:
+            bench.process = process
             bench.wait_until_ready()
             yield bench
         assert "Traceback" not in bench.log_text()
     finally:
         station.close()
+
+
+@contextmanager
+def started(log: Path, *command: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A Python process whose output goes to a file; ended by force unless it has ended before."""
+    with log.open("wb") as file:
+        process = subprocess.Popen([sys.executable, *command], stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+    assert "Traceback" not in log.read_text()
+    assert "KeyboardInterrupt" not in log.read_text()
 
 
 def run_node(module: str, ros_arguments: Sequence[str], **environment: str) -> subprocess.CompletedProcess[str]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,6 +27,7 @@ from aliked_ros.ros.image_conversions import image_message
 from aliked_ros.ros.intake import Intake
 from aliked_ros.ros.monitor import Counts, Monitor
 from aliked_ros.ros.node_config import CameraConfig, TrackerNodeConfig
+from aliked_ros.ros.phase import Phase
 from aliked_ros.ros.pipeline import Pipeline, intake_settings
 from aliked_ros.ros.publishing import ResultPublisher
 
@@ -84,7 +86,7 @@ def test_the_unforeseen_is_told_once_and_survived(
     station: Station, extractor: Extractor, textured_image: np.ndarray, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monitor = Monitor()
-    monitor.set_state(TrackerState.IDLE)
+    monitor.enter(Phase.ACTIVE)
     states: list[TrackerState] = []
 
     def after_image(_: int) -> None:
@@ -122,25 +124,26 @@ def test_a_closed_stream_counts_what_it_drops(
 def test_nothing_is_drawn_while_nobody_looks(
     station: Station, extractor: Extractor, textured_image: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn: list[int] = []
+    drawn: list[str] = []
     draw = debug_view.draw_tracks
 
     def counted(*arguments: Any) -> Any:
-        drawn.append(1)
+        drawn.append(threading.current_thread().name)
         return draw(*arguments)
 
     monkeypatch.setattr(debug_view, "draw_tracks", counted)
     frontend, view = Frontend(extractor), DebugView(station.node, 5)
     result = frontend(textured_image, START_NS)
     for _ in range(10):
-        view.offer(textured_image, result, header_of(START_NS, "camera"), 1.0)
+        view.offer(textured_image, result, header_of(START_NS, "camera"), lambda: pytest.fail("text for nobody"))
     topic = f"/{station.node.get_name()}/debug_image"
     station.subscribe(Image, topic)
     wait_until(lambda: view.is_watched, "the subscription")
     assert not drawn
-    view.offer(textured_image, result, header_of(START_NS, "camera"), 1.0)
+    view.offer(textured_image, result, header_of(START_NS, "camera"), tuple)
     station.wait_for(topic)
     frontend.reset()
-    view.offer(textured_image, frontend(textured_image, START_NS), header_of(START_NS, "camera"), 1.0)
+    view.offer(textured_image, frontend(textured_image, START_NS), header_of(START_NS, "camera"), tuple)
     wait_until(lambda: len(drawn) == 2, "a picture of the new epoch")
     view.close()
+    assert set(drawn) == {"debug view"}, "never in the thread that has the next image to process"

@@ -39,6 +39,7 @@ FIELDS = {
     "matches_mean": float,
     "track_length_mean": float,
     "latency_ms": dict,
+    "extraction_ms": float,
     "model": str,
     "device": str,
     "backend": str,
@@ -79,6 +80,7 @@ def test_the_summary_adds_up(output: Path) -> None:
     assert 50 < summary["matches_mean"] <= summary["features_mean"]
     assert 1 < summary["track_length_mean"] <= 8
     latency = summary["latency_ms"]
+    assert 0 < summary["extraction_ms"] < latency["p95"]
     assert 0 < latency["p50"] <= latency["p95"] <= latency["p99"]
     assert (summary["model"], summary["device"], summary["precision"]) == ("aliked-t16", "cpu", "fp32")
 

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from aliked_ros.ros.intake import Arrival, Intake, IntakeSettings, RateGate
+from aliked_ros.ros.intake import Arrival, Intake, IntakeSettings
 
 MS = 1_000_000
 LEFT, RIGHT = 0, 1
@@ -74,6 +74,21 @@ def test_a_camera_that_is_late_is_waited_for_and_one_that_stopped_is_not() -> No
     bench.now += 2.0
     bench.put(LEFT, 2066)
     assert bench.choose() == (["0@2066"], None), "a silent camera is not waited for"
+
+
+def test_an_image_that_waited_for_another_camera_in_vain_is_marked() -> None:
+    bench = Bench()
+    bench.put(LEFT, 0)
+    assert [a.is_unpaired for a in bench.intake._choose(bench.now)[0]] == [False], "there is no other camera yet"
+    bench.put(LEFT, 33)
+    bench.put(RIGHT, 34)
+    assert [a.is_unpaired for a in bench.intake._choose(bench.now)[0]] == [False, False]
+    bench.put(LEFT, 66)
+    bench.now += 0.031
+    assert [a.is_unpaired for a in bench.intake._choose(bench.now)[0]] == [True]
+    bench.now += 2.0
+    bench.put(LEFT, 2066)
+    assert [a.is_unpaired for a in bench.intake._choose(bench.now)[0]] == [False], "the other one is silent"
 
 
 def test_cameras_out_of_step_are_processed_one_by_one() -> None:
@@ -152,14 +167,16 @@ def test_an_image_that_waits_does_not_hold_up_one_that_is_ready() -> None:
     assert bench.drops == []
 
 
-def test_the_rate_is_bounded_for_moments_and_not_for_cameras() -> None:
-    gate = RateGate(5 * MS)
-    admitted = []
-    for index in range(30):
-        now, stamp = index / 30, round(index / 30 * 1e9)
-        admitted.append((gate.admits(LEFT, stamp, now, 10.0), gate.admits(RIGHT, stamp + MS, now + 0.001, 10.0)))
-    assert admitted == [(index % 3 == 0, index % 3 == 0) for index in range(30)]
-    assert all(gate.admits(LEFT, 0, 1.0 + index / 1000, 0.0) for index in range(5)), "0 admits all"
+@pytest.mark.parametrize("offset_ms", [1, 16])
+def test_every_camera_gets_the_rate(offset_ms: float) -> None:
+    bench = Bench(max_rate_hz=10.0, capacity=1000)
+    for index in range(300):  # 10 s
+        for camera in (LEFT, RIGHT):
+            bench.now = 100.0 + index / 30 + camera * offset_ms / 1e3
+            bench.put(camera, index / 0.03 + camera * offset_ms)
+    assert [len(waiting) for waiting in bench.intake._queues] == [100, 100]
+    assert bench.intake.flow.admitted == 200
+    assert len(bench.drops) == 400
 
 
 def test_closing_ends_the_wait_and_drops_what_is_there() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from aliked_ros.io.messages.status_fields import TrackerState
 from aliked_ros.ros.monitor import Counts, LastImage, Monitor
+from aliked_ros.ros.phase import Phase
 
 
 class Clock:
@@ -21,7 +22,7 @@ class Clock:
 
 
 def last_image(latency_ms: float = 12.0) -> LastImage:
-    timings = {"preprocess": 1.0, "inference": 8.0, "match": 2.0}
+    timings = {"wait": 0.5, "preprocess": 1.0, "inference": 8.0, "match": 2.0}
     return LastImage("camera", 0, 500, 300, 7.5, latency_ms, 1.0, timings)
 
 
@@ -33,7 +34,7 @@ def test_states_follow_the_images() -> None:
     clock = Clock()
     monitor = Monitor(clock)
     assert state(monitor) == TrackerState.STARTING
-    monitor.set_state(TrackerState.IDLE)
+    monitor.enter(Phase.ACTIVE)
     assert state(monitor) == TrackerState.IDLE
     monitor.received()
     assert state(monitor) == TrackerState.RUNNING
@@ -44,14 +45,33 @@ def test_states_follow_the_images() -> None:
     assert state(monitor) == TrackerState.RUNNING, "one good image ends the error"
     clock.now += 5.0
     assert state(monitor) == TrackerState.IDLE
-    monitor.set_state(TrackerState.DISABLED)
+    monitor.enter(Phase.DISABLED)
     monitor.received()
     assert state(monitor) == TrackerState.DISABLED
 
 
+@pytest.mark.parametrize(
+    ("phase", "expected"),
+    [
+        (Phase.UNCONFIGURED, TrackerState.STARTING),
+        (Phase.LOADING, TrackerState.STARTING),
+        (Phase.INACTIVE, TrackerState.DISABLED),
+        (Phase.DISABLED, TrackerState.DISABLED),
+        (Phase.ACTIVE, TrackerState.IDLE),
+        (Phase.SHUT_DOWN, TrackerState.DISABLED),
+    ],
+)
+def test_states_follow_the_node_s_phases(phase: Phase, expected: TrackerState) -> None:
+    monitor = Monitor()
+    monitor.enter(phase, "no such file")
+    assert (state(monitor), monitor.failure) == (TrackerState.ERROR, "no such file")
+    monitor.enter(phase)
+    assert (state(monitor), monitor.failure) == (expected, "")
+
+
 def test_a_bad_image_is_no_error_of_the_node() -> None:
     monitor = Monitor()
-    monitor.set_state(TrackerState.IDLE)
+    monitor.enter(Phase.ACTIVE)
     monitor.received()
     monitor.refused("step is 3 bytes")
     assert state(monitor) == TrackerState.RUNNING
@@ -87,14 +107,37 @@ def test_intervals_count_for_themselves() -> None:
     monitor.received()
     clock.now += 2.0
     first = monitor.next_interval()
-    assert (first.seconds, first.counts, first.latency_ms) == (2.0, Counts(received=2), {})
+    assert (first.seconds, first.counts, first.stages) == (2.0, Counts(received=2), {})
     monitor.processed(last_image(10.0))
     monitor.processed(last_image(30.0))
     clock.now += 1.0
     second = monitor.next_interval()
     assert (second.seconds, second.counts) == (1.0, Counts(processed=2))
-    assert second.latency_ms["p50"] == pytest.approx(20.0)
-    assert second.latency_ms["max"] == 30.0
+    assert second.stages["latency"].p50 == pytest.approx(20.0)
+    assert second.stages["latency"].max == 30.0
+    assert second.stages["wait"].p99 == 0.5
+
+
+def test_images_without_a_partner_are_counted_by_interval() -> None:
+    monitor = Monitor()
+    monitor.partner_missed()
+    assert monitor.next_interval().without_partner == 1
+    monitor.partner_missed()
+    monitor.partner_missed()
+    assert monitor.next_interval().without_partner == 2
+    assert monitor.without_partner == 3
+
+
+def test_the_rate_is_that_of_the_last_images() -> None:
+    clock = Clock()
+    monitor = Monitor(clock)
+    assert math.isnan(monitor.rate_hz)
+    for _ in range(5):
+        clock.now += 0.1
+        monitor.processed(last_image())
+    assert monitor.rate_hz == pytest.approx(10.0)
+    clock.now += 5.0
+    assert math.isnan(monitor.rate_hz), "long ago"
 
 
 def test_status_before_and_after_the_first_image() -> None:

@@ -17,6 +17,7 @@ from aliked_ros.errors import ConfigError
 from aliked_ros.ros.node_config import (
     PLAYER_GROUPS,
     TRACKER_GROUPS,
+    LogConfig,
     PlayerConfig,
     TrackerNodeConfig,
     camera_groups,
@@ -87,6 +88,12 @@ def test_the_files_for_tum_name_their_kinect(name: str) -> None:
 def test_source_ids_fit_their_field(source_id: str) -> None:
     with pytest.raises(ConfigError, match="source_id"):
         TrackerNodeConfig(source_id=source_id)
+
+
+@pytest.mark.parametrize("path", ["~no-such-user/run.csv", "~no-such-user/run.mcap"])
+def test_a_log_in_nobodys_home_is_refused(path: str) -> None:
+    with pytest.raises(ConfigError, match=r"log\.path: the home folder in '~no-such-user/run"):
+        LogConfig(path)
 
 
 def test_the_player_needs_an_input() -> None:

@@ -44,6 +44,8 @@ class Basket(Config):
     """Another group."""
 
     size: int = option(10, "fruits that fit", live=True)
+    kind: str = option("net", "what it is made of", choices=("net", "box"), live=True)
+    handle: bool = option(True, "can be carried")
 
 
 GROUPS = (("", Fruit), ("basket", Basket))
@@ -103,7 +105,8 @@ def test_initial_values_are_taken(ros_context: Any) -> None:
         ({"weight": 3.0}, r"parameter weight: 3.0 is not allowed; how heavy \(unit: kg; range: \[0, 2\]\)"),
         ({"weight": 1}, "parameter weight must be float, got 1; write 1.0 for 1"),
         ({"seeds": 1.0}, "parameter seeds must be int, got 1.0"),
-        ({"name": "plum"}, "name must be one of apple, pear, got 'plum'"),
+        ({"name": "plum"}, "^name must be one of apple, pear, got 'plum'"),
+        ({"basket__kind": "pot"}, "^basket.kind must be one of net, box, got 'pot'"),
         ({"name": "pear", "seeds": 11}, "at most 10 seeds"),
         ({"wieght": 1.0}, "unknown parameter wieght = 1.0; did you mean weight?"),
         ({"size": 1.0}, "unknown parameter size = 1.0"),
@@ -117,6 +120,27 @@ def test_wrong_initial_values_are_refused(ros_context: Any, values: dict[str, An
 
 def test_parameters_of_the_system_are_none_of_our_business() -> None:
     refuse_unknown({"use_sim_time": True, "qos_overrides./image.subscription.depth": 5}, ["weight"])
+    refuse_unknown({"start_type_description_service": False}, ["weight"])
+
+
+@pytest.mark.parametrize(
+    "name", ["use_sim_timee", "use_sim_time.x", "start_type_description_services", "qos_override.x"]
+)
+def test_misspelt_parameters_of_the_system_are_refused(ros_context: Any, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"unknown parameter {name}"):
+        made_with(ros_context, **{name: True})
+
+
+def test_refusals_have_the_parameter_s_full_name(node: Node) -> None:
+    parameters = NodeParameters(node, GROUPS, may_change=lambda: False)
+    for name, value, reason in (
+        ("basket.kind", "pot", "basket.kind must be one of net, box, got 'pot'"),
+        ("basket.handle", False, "basket.handle cannot change while the node is configured"),
+    ):
+        result = node.set_parameters_atomically([Parameter(name, value=value)])
+        assert not result.successful
+        assert result.reason.startswith(reason)
+    assert parameters.get(Basket) == Basket()
 
 
 def test_changes_reach_the_configuration(node: Node) -> None:
@@ -147,3 +171,63 @@ def test_parameters_of_others_do_not_matter(node: Node) -> None:
     parameters = NodeParameters(node, GROUPS)
     assert node.set_parameters_atomically([Parameter("use_sim_time", value=True)]).successful
     assert parameters.get(Fruit) == Fruit()
+
+
+@pytest.mark.parametrize("error", [ConfigError("the tree is too high"), RuntimeError("the ladder broke")])
+def test_a_change_that_cannot_be_taken_over_is_refused_and_undone(node: Node, error: Exception) -> None:
+    parameters = NodeParameters(node, GROUPS)
+    seen: list[float] = []
+
+    def apply() -> None:
+        seen.append(parameters.get(Fruit).weight)
+        if seen[-1] > 1:
+            raise error
+
+    parameters.on_change(apply)
+    result = node.set_parameters_atomically([Parameter("weight", value=1.5)])
+    assert not result.successful
+    assert str(error) in result.reason
+    assert parameters.get(Fruit) == Fruit()
+    assert node.get_parameter("weight").value == 0.2
+    assert seen == [1.5, 0.2], "what was in force is again"
+    assert node.set_parameters_atomically([Parameter("weight", value=0.7)]).successful
+
+
+MEMBERS = (("", Fruit), ("left", Fruit), ("right", Fruit))
+
+
+@pytest.mark.parametrize(
+    ("values", "left", "right"),
+    [
+        ({}, Fruit(), Fruit()),
+        ({"ripe": False, "seeds": 3}, Fruit(ripe=False, seeds=3), Fruit(ripe=False, seeds=3)),
+        ({"ripe": False, "left.ripe": True}, Fruit(), Fruit(ripe=False)),
+        ({"seeds": 0, "left.seeds": 5, "right.name": "pear"}, Fruit(), Fruit(name="pear", seeds=0)),
+    ],
+)
+def test_what_is_said_of_one_goes_before_what_is_said_of_all(
+    ros_context: Any, values: dict[str, Any], left: Fruit, right: Fruit
+) -> None:
+    overrides = [Parameter(name, value=value) for name, value in values.items()]
+    node = Node("fruit", context=ros_context, parameter_overrides=overrides)
+    try:
+        parameters = NodeParameters(node, MEMBERS[:1], lambda _: MEMBERS[1:])
+        assert (parameters.get(Fruit, "left"), parameters.get(Fruit, "right")) == (left, right)
+        for name, fruit in (("left", left), ("right", right)):
+            assert node.get_parameter(f"{name}.ripe").value is fruit.ripe, "tools show what is in force"
+    finally:
+        node.destroy_node()
+
+
+def test_later_changes_of_all_reach_those_of_which_nothing_else_was_said(node: Node) -> None:
+    parameters = NodeParameters(node, MEMBERS, may_change=lambda: True)
+    changes: list[None] = []
+    parameters.on_change(lambda: changes.append(None))
+    assert node.set_parameters_atomically([Parameter("left.seeds", value=5)]).successful  # as before, but said
+    assert node.set_parameters_atomically([Parameter("seeds", value=9), Parameter("ripe", value=False)]).successful
+    assert [parameters.get(Fruit, name).seeds for name in ("", "left", "right")] == [9, 5, 9]
+    assert [node.get_parameter(name).value for name in ("seeds", "left.seeds", "right.seeds")] == [9, 5, 9]
+    assert [node.get_parameter(f"{name}.ripe").value for name in ("left", "right")] == [False, False]
+    assert len(changes) == 1
+    assert not node.set_parameters_atomically([Parameter("seeds", value=-1)]).successful
+    assert node.get_parameter("right.seeds").value == 9

@@ -7,7 +7,6 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +21,7 @@ pytest.importorskip("aliked_msgs.msg._features", reason="aliked_msgs is not buil
 
 from bag_samples import CAMERA, PERIOD_NS, START_NS, make_frames, record, storage_file
 from geometry_msgs.msg import PoseStamped
-from node_harness import TIMEOUT_S, Station, parameter_arguments, run_node, wait_until
+from node_harness import TIMEOUT_S, Station, parameter_arguments, run_node, started, wait_until
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -79,15 +78,8 @@ def play(source: Path, **parameters: Any) -> subprocess.CompletedProcess[str]:
 @contextmanager
 def playing(source: Path, log: Path, **parameters: Any) -> Iterator[subprocess.Popen[bytes]]:
     """A player in the background; ended by force unless it has ended before."""
-    command = [sys.executable, "-m", MODULE, "--ros-args", *arguments(source, **parameters)]
-    with log.open("wb") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file)
-    try:
+    with started(log, "-m", MODULE, "--ros-args", *arguments(source, **parameters)) as process:
         yield process
-    finally:
-        process.kill()
-        process.wait()
-    assert "Traceback" not in log.read_text()
 
 
 def received(station: Station, done: subprocess.CompletedProcess[str]) -> list[Any]:
@@ -211,6 +203,36 @@ def test_in_lock_step_a_frame_waits_for_the_features_of_the_one_before(
         assert process.wait(TIMEOUT_S) == 0
 
 
+def test_lock_step_waits_for_a_node_that_reads_the_features(
+    ros_context: Any, station: Station, sequence: Path, tmp_path: Path
+) -> None:
+    station.subscribe(Image, "/image")
+    station.subscribe(Features, "/somewhere/features")  # another reader, who does not count
+    features = station.publisher(Features, "/somewhere/features")
+    parameters = {"wait_for": "/somewhere/features", "wait_for_reader": "backend"}
+    with playing(sequence, tmp_path / "log", duration=0.01, **parameters) as process:
+        wait_until(lambda: features.get_subscription_count() == 2, "the player's subscription")
+        assert station.messages("/image") == []
+        backend = Station(ros_context, "backend")
+        try:
+            backend.subscribe(Features, "/somewhere/features")
+            station.wait_for("/image")
+            features.publish(Features(header=header_of(START_NS, "camera")))
+            assert process.wait(TIMEOUT_S) == 0
+        finally:
+            backend.close()
+
+
+def test_a_reader_that_does_not_come_is_named(station: Station, sequence: Path) -> None:
+    station.subscribe(Image, "/image")
+    station.subscribe(Features, "/somewhere/features")
+    station.publisher(Features, "/somewhere/features")
+    done = play(sequence, wait_for="/somewhere/features", wait_for_reader="robot/backend", timeout=5.0)
+    assert done.returncode == 1
+    assert "waited 5 s in vain for /robot/backend to read /somewhere/features" in done.stderr
+    assert station.messages("/image") == []
+
+
 def test_lock_step_gives_up_with_a_reason(station: Station, sequence: Path) -> None:
     station.subscribe(Image, "/image")
     station.publisher(Features, "/somewhere/features")
@@ -253,6 +275,7 @@ def test_a_bag_that_is_cut_off_is_played_to_the_cut(
         ({"rate": -1.0}, "parameter rate: -1.0 is not allowed"),
         ({"calibration": "fr4"}, "fr4: cannot be read"),
         ({"start": 1000.0}, "tum"),
+        ({"wait_for_reader": "odometry"}, "wait_for_reader needs wait_for, the features that odometry reads"),
         ({"inptu": "x"}, "did you mean input?"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,

@@ -1,48 +1,51 @@
 # Copyright 2026 The aliked_ros developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the tracker says about a transport that loses images."""
+"""What the tracker says about itself, and about a transport that loses images."""
 
 from __future__ import annotations
+
+import os
+from typing import Any
 
 import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("aliked_msgs.msg._features", reason="aliked_msgs is not built: source env.sh")
 
-from aliked_ros.ros.reporting import transport_warning
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from node_harness import Station
+
+from aliked_ros.ros.finding import Finding
+from aliked_ros.ros.monitor import Monitor
+from aliked_ros.ros.phase import Phase
+from aliked_ros.ros.reporting import Reporter, transport_warning
 
 pytestmark = pytest.mark.ros
 
-VARIABLES = (
-    "RMW_IMPLEMENTATION",
-    "FASTDDS_BUILTIN_TRANSPORTS",
-    "FASTDDS_DEFAULT_PROFILES_FILE",
-    "FASTRTPS_DEFAULT_PROFILES_FILE",
-    "ROS_AUTOMATIC_DISCOVERY_RANGE",
-    "ROS_LOCALHOST_ONLY",
-)
 
-
-@pytest.mark.parametrize(
-    ("environment", "warning"),
-    [
-        ({}, "default transports"),
-        ({"FASTDDS_BUILTIN_TRANSPORTS": "UDPv4"}, "default transports"),
-        ({"FASTDDS_BUILTIN_TRANSPORTS": "LARGE_DATA"}, ""),
-        ({"FASTDDS_BUILTIN_TRANSPORTS": "LARGE_DATA?max_msg_size=1MB"}, ""),
-        ({"FASTDDS_DEFAULT_PROFILES_FILE": "mine.xml"}, ""),
-        ({"FASTDDS_BUILTIN_TRANSPORTS": "LARGE_DATA", "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}, "LOCALHOST"),
-        ({"FASTDDS_BUILTIN_TRANSPORTS": "LARGE_DATA", "ROS_LOCALHOST_ONLY": "1"}, "LOCALHOST"),
-        ({"FASTDDS_BUILTIN_TRANSPORTS": "LARGE_DATA", "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}, ""),
-        ({"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"}, ""),
-    ],
-)
-def test_transports_that_lose_images(
-    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], warning: str
-) -> None:
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
+@pytest.mark.parametrize(("transports", "warning"), [("UDPv4", "lost or slow"), ("LARGE_DATA", "")])
+def test_a_transport_that_loses_images(monkeypatch: pytest.MonkeyPatch, transports: str, warning: str) -> None:
+    monkeypatch.setattr(os, "environ", {"FASTDDS_BUILTIN_TRANSPORTS": transports})
     assert bool(transport_warning()) == bool(warning)
     assert warning in transport_warning()
+    assert "\n" not in transport_warning()
+
+
+def test_diagnostics_have_all_that_is_wrong_the_worst_first(ros_context: Any) -> None:
+    station, monitor = Station(ros_context), Monitor()
+    try:
+        station.subscribe(DiagnosticArray, "/diagnostics")
+        monitor.enter(Phase.ACTIVE)
+        monitor.calibration_refused("K is zero")
+        reporter = Reporter(station.node, monitor)
+        reporter.watch(lambda: Finding({"log_lost": "3"}, "the log is not written"))
+        reporter.watch(lambda: Finding({"overloaded": "false"}))
+        status = station.wait_for("/diagnostics").status[0]
+        assert status.message == "camera_info refused: K is zero; the log is not written"
+        assert status.level == DiagnosticStatus.WARN
+        values = {pair.key: pair.value for pair in status.values}
+        assert (values["log_lost"], values["overloaded"], values["without_partner"]) == ("3", "false", "0")
+        assert float(values["rss_mb"]) > 1
+        assert not any("histogram" in key for key in values), "there was no image yet"
+    finally:
+        station.close()

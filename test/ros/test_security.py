@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import re
+import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +18,10 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("aliked_msgs.msg._features", reason="aliked_msgs is not built: source env.sh")
 
-from bag_samples import CAMERA, make_frames
-from node_harness import TIMEOUT_S, Station, parameter_arguments, run_node, running_tracker
+from node_harness import TIMEOUT_S, Station, parameter_arguments, run_node, running_tracker, wait_until
+from player_harness import waiting_player
 from policy_files import DIRECTORY, Policy, read_policy
 
-from aliked_ros.io.tum_writer import TumWriter
 from aliked_ros.ros.child import NodeProcess
 
 pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("domain")]
@@ -73,17 +75,25 @@ def test_the_tracker_does_what_its_policy_allows(ros_context: Any, station: Stat
     assert_covers(read_policy(DIRECTORY / "tracker.policy.xml"), uses)
 
 
-@contextmanager
-def waiting_player(directory: Path, **parameters: Any) -> Iterator[None]:
-    """A player with all its topics that waits for subscribers who never come."""
-    sequence = directory / "sequence"
-    if not sequence.exists():
-        with TumWriter(sequence, CAMERA) as writer:
-            for frame in make_frames(2):
-                writer.write(frame)
-    arguments = parameter_arguments(input=sequence, wait_for_subscribers=5, **parameters)
-    with NodeProcess("aliked_ros.ros.player", arguments, directory / "player.log"):
-        yield
+def documented_command(marker: str) -> str:
+    """The command of docs/security.md that has these words."""
+    text = (DIRECTORY.parents[1] / "docs" / "security.md").read_text(encoding="utf-8")
+    (block,) = [block for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL) if marker in block]
+    return block
+
+
+def test_the_documented_policy_of_two_cameras_is_what_they_do(
+    ros_context: Any, station: Station, tmp_path: Path
+) -> None:
+    environment = {**os.environ, "share": str(DIRECTORY)}
+    subprocess.run(["bash", "-ec", documented_command("stereo_tracker")], cwd=tmp_path, env=environment, check=True)
+    uses = []
+    for parameters in TRACKERS:
+        arguments = parameter_arguments(model="aliked-t16", device="cpu", cameras="[left, right]", **parameters)
+        with NodeProcess("aliked_ros.ros.tracker", arguments, tmp_path / "tracker.log"):
+            wait_until(lambda: station.node.count_subscribers("/left/camera_info") > 0, "an active tracker")
+            uses.append(names_in_graph(station, "tracker"))
+    assert_covers(read_policy(tmp_path / "stereo_tracker.policy.xml"), uses)
 
 
 def test_the_player_does_what_its_policy_allows(station: Station, tmp_path: Path) -> None:
@@ -92,6 +102,25 @@ def test_the_player_does_what_its_policy_allows(station: Station, tmp_path: Path
         with waiting_player(tmp_path, **parameters):
             uses.append(names_in_graph(station, "player"))
     assert_covers(read_policy(DIRECTORY / "player.policy.xml"), uses)
+
+
+def test_the_relay_to_vins_does_what_its_policy_allows(station: Station, tmp_path: Path) -> None:
+    arguments = parameter_arguments(use_sim_time=True)
+    with NodeProcess("aliked_ros.ros.vins_relay", arguments, tmp_path / "relay.log"):
+        uses = [names_in_graph(station, "vins_relay")]
+    assert_covers(read_policy(DIRECTORY / "vins_relay.policy.xml"), uses)
+
+
+def test_the_odometry_does_what_its_policy_allows(station: Station, tmp_path: Path) -> None:
+    pytest.importorskip("gtsam", reason="gtsam is not installed")
+    arguments = parameter_arguments(sensor__mode="stereo", use_sim_time=True)
+    with NodeProcess("aliked_ros.ros.odometry", arguments, tmp_path / "odometry.log"):
+        uses = names_in_graph(station, "odometry")
+    policy = read_policy(DIRECTORY / "odometry.policy.xml")
+    if importlib.util.find_spec("tf2_ros") is None:
+        uses["publish"] |= {"/tf"}
+        uses["subscribe"] |= {"/tf", "/tf_static"}
+    assert_covers(policy, [uses])
 
 
 @pytest.mark.parametrize("node", ["tracker", "player"])

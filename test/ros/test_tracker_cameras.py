@@ -131,6 +131,23 @@ def test_depth_joins_the_features(ros_context: Any, tmp_path: Path, textured_ima
         ({"cameras": "[left, right]", "middle__calibration": "fr1"}, "unknown parameter middle.calibration"),
         ({"calibration": "fr1", "rectified": True}, "calibration fr1 has distortion"),
         ({"calibration": "/no/such.yaml"}, "/no/such.yaml"),
+        (
+            # The left camera's own values go before; the right one's contradict each other.
+            {
+                "cameras": "[left, right]",
+                "rectified": True,
+                "left__rectified": False,
+                "left__calibration": "fr2",
+                "mask": "/no/mask.png",
+                "left__mask": "''",
+                "right__calibration": "fr1",
+            },
+            "calibration fr1 has distortion",
+        ),
+        (
+            {"cameras": "[left, right]", "mask": "/no/mask.png", "left__mask": "''", "right__mask": "/other/mask.png"},
+            "/other/mask.png",
+        ),
     ],
     ids=lambda value: next(iter(value.values())) if isinstance(value, dict) else None,
 )

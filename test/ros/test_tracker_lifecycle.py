@@ -18,10 +18,12 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("aliked_msgs.msg._features", reason="aliked_msgs is not built: source env.sh")
 pytest.importorskip("lifecycle_msgs", reason="lifecycle_msgs is not installed")
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from node_harness import Station, TrackerBench, parameter_arguments, wait_until
 
+from aliked_msgs.msg import TrackerStatus
 from aliked_ros.ros.child import NodeProcess
 
 pytestmark = pytest.mark.ros
@@ -64,7 +66,10 @@ def test_every_transition_again_and_again(ros_context: Any, tmp_path: Path, text
                 wait_until(lambda: station.node.count_publishers("/tracker/features") == 1, "the features' publisher")
                 time.sleep(0.3)  # that we know the new publishers does not mean that they know us
                 stamps.append(tracker.send_image(textured_image))
-                assert tracker.received("features", stamps[-1]).num_features > 0
+                features = tracker.received("features", stamps[-1])
+                assert features.num_features > 0
+                # Ids are unique in an epoch, whatever was between.
+                assert features.epoch == len(stamps) - 1
                 assert change(station, Transition.TRANSITION_DEACTIVATE)
                 wait_until(lambda: tracker.image.get_subscription_count() == 0, "the end of the subscription")
             assert change(station, Transition.TRANSITION_CLEANUP)
@@ -88,6 +93,44 @@ def test_a_failed_configuration_can_be_mended(ros_context: Any, tmp_path: Path) 
         assert change(station, Transition.TRANSITION_CLEANUP)
         assert station.set_parameters("/tracker", model="aliked-n16").successful
         assert change(station, Transition.TRANSITION_CONFIGURE)
+
+
+def diagnosed(tracker: TrackerBench) -> tuple[str, bytes, int]:
+    """The next two /diagnostics's message and level, with the state of ~/status then."""
+    count = len(tracker.station.messages("/diagnostics"))
+    wait_until(lambda: len(tracker.station.messages("/diagnostics")) >= count + 2, "two more diagnostics")
+    status = tracker.station.messages("/diagnostics")[-1].status[0]
+    return status.message, status.level, tracker.station.messages("/tracker/status")[-1].state
+
+
+def test_diagnostics_are_true_in_every_state(ros_context: Any, tmp_path: Path) -> None:
+    ok, error, is_in = DiagnosticStatus.OK, DiagnosticStatus.ERROR, TrackerStatus
+    with unconfigured(ros_context, tmp_path, weights="/no/such/file") as tracker:
+        station = tracker.station
+        assert diagnosed(tracker) == ("not configured", ok, is_in.STATE_STARTING)
+        assert not change(station, Transition.TRANSITION_CONFIGURE)
+        message, level, status = diagnosed(tracker)
+        assert message.startswith("not configured: /no/such/file: no such weights file")
+        assert (level, status) == (error, is_in.STATE_ERROR)
+        assert station.set_parameters("/tracker", weights="").successful
+        tracker.enable(False)
+        for transition, expected in (
+            (Transition.TRANSITION_CONFIGURE, ("inactive", ok, is_in.STATE_DISABLED)),
+            (Transition.TRANSITION_ACTIVATE, ("disabled by ~/enable", ok, is_in.STATE_DISABLED)),
+            (Transition.TRANSITION_DEACTIVATE, ("inactive", ok, is_in.STATE_DISABLED)),
+            (Transition.TRANSITION_ACTIVATE, ("disabled by ~/enable", ok, is_in.STATE_DISABLED)),
+        ):
+            assert change(station, transition)
+            assert diagnosed(tracker) == expected
+        tracker.enable(True)
+        assert diagnosed(tracker) == ("waiting for images", ok, is_in.STATE_IDLE)
+        for transition, expected in (
+            (Transition.TRANSITION_DEACTIVATE, ("inactive", ok, is_in.STATE_DISABLED)),
+            (Transition.TRANSITION_CLEANUP, ("not configured", ok, is_in.STATE_STARTING)),
+            (Transition.TRANSITION_UNCONFIGURED_SHUTDOWN, ("shut down", ok, is_in.STATE_DISABLED)),
+        ):
+            assert change(station, transition)
+            assert diagnosed(tracker) == expected
 
 
 def test_what_is_disabled_before_activation_stays_so(ros_context: Any, tmp_path: Path) -> None:

@@ -46,4 +46,5 @@ def test_a_fast_camera_gets_its_newest_images_processed(
         assert stamps == sorted(set(stamps)), "in order, each once"
         assert last.frame_seq == processed - 1
         # Had images queued up, the last to be processed would be those the tracker got first.
-        assert stamps[-2] > START_NS + processed * PERIOD_NS
+        # (A machine so busy that the first takes longer than the whole stream has the first and the last only.)
+        assert processed == 2 or stamps[-2] > START_NS + processed * PERIOD_NS

@@ -43,8 +43,8 @@ def install_ros_wheels(project: Project) -> None:
 
 
 def install_requirements(project: Project) -> None:
-    """Installs what running, simulating and testing need; torch, and an installed ROS's NumPy, stay as they are."""
-    wanted = [line for name in ("run", "sim", "test") for line in read_requirements(name)]
+    """Installs what running, simulating, mapping and testing need; torch and an installed ROS's NumPy stay."""
+    wanted = [line for name in ("run", "sim", "slam", "eval", "test") for line in read_requirements(name)]
     pinned = [f"torch=={module_version(project, 'torch')}"]
     if project.ros is not None:
         numpy = module_version(project, "numpy")

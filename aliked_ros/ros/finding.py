@@ -1,0 +1,19 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a part of the node contributes to /diagnostics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How a part of the node is doing."""
+
+    values: Mapping[str, str] = field(default_factory=dict)  # key-value pairs
+    warning: str = ""  # one line for people; empty when all is well
+
+
+FindingSource = Callable[[], Finding]

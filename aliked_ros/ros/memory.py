@@ -1,0 +1,24 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""How much memory the node holds, here and on its device."""
+
+from __future__ import annotations
+
+from aliked_ros.bench.peak import own_resident_mb
+
+_MB = 1e6
+
+
+def memory_values(device: str) -> dict[str, str]:
+    """Key-value pairs of /diagnostics, in MB (10⁶ bytes).
+
+    Args:
+        device: where the network runs, such as ``cpu`` or ``cuda:0``; empty before it is loaded.
+    """
+    values = {"rss_mb": own_resident_mb()}
+    if device.startswith("cuda"):
+        import torch  # has long been loaded by what runs there
+
+        values["cuda_allocated_mb"] = torch.cuda.memory_allocated(device) / _MB  # by tensors
+        values["cuda_reserved_mb"] = torch.cuda.memory_reserved(device) / _MB  # by torch, with what it keeps for later
+    return {name: f"{value:.1f}" for name, value in values.items()}

@@ -1,0 +1,66 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Runs tracker and odometry, on a camera or a replay: ``ros2 launch aliked_ros slam.launch.py input:=DIRECTORY``.
+
+Without ``input`` the tracker takes the camera's topics. A replay waits for both, is in lock step with the tracker, and
+ends everything.
+"""
+
+from __future__ import annotations
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import Shutdown
+
+from aliked_ros.ros import launching
+from aliked_ros.ros.launching import argument
+
+_ARGUMENTS = (
+    argument("input", "", "replayed: a TUM directory, a bag, a video or a folder; empty takes the camera's topics"),
+    argument("rate", "1.0", "speed of a replay; 0.0 as fast as the tracker can"),
+    argument("mode", "rgbd", "where depth comes from; mono has poses up to scale", ["rgbd", "mono"]),
+    argument("trajectory", "", "file that gets the trajectory in TUM's format at the end; empty writes none"),
+    argument("base_frame", "", "the robot's frame, for its poses instead of the camera's; needs its transform in TF"),
+    argument("odometry_params_file", "", "YAML file with the odometry's parameters; empty for their defaults"),
+)
+
+
+def generate_launch_description() -> LaunchDescription:
+    """The arguments, the transport, the nodes, and the player where there is something to play."""
+    own = launching.without(
+        launching.TRACKER_ARGUMENTS, "name", "cameras", "depth", "process_every_frame", "autostart", "use_sim_time"
+    )
+    return launching.description([*_ARGUMENTS, *own, *launching.TOPIC_ARGUMENTS], _nodes)
+
+
+def _nodes(context: LaunchContext) -> launching.Actions:
+    source, mode = launching.value(context, "input"), launching.value(context, "mode")
+    is_replay = bool(source)
+    topics = {} if is_replay else launching.topics(context)
+    clock = {"use_sim_time": is_replay, "process_every_frame": is_replay}
+    return [
+        *launching.tracker(context, topics, view="slam", depth=mode == "rgbd", **clock),
+        _odometry(context, topics, mode, clock),
+        *([_player(context, source)] if is_replay else []),
+    ]
+
+
+def _odometry(context: LaunchContext, topics: dict[str, str], mode: str, clock: dict[str, bool]) -> launching.Node:
+    file = launching.value(context, "odometry_params_file")
+    given = {name: launching.value(context, name) for name in ("trajectory", "base_frame", "calibration")}
+    parameters = {"sensor.mode": mode, **clock, **{name: text for name, text in given.items() if text}}
+    camera_info = {"camera_info": topics["camera_info"]} if topics else {}
+    return launching.node(context, "odometry", "odometry", [*([file] if file else []), parameters], camera_info)
+
+
+def _player(context: LaunchContext, source: str) -> launching.Node:
+    return launching.player(
+        context,
+        {},
+        input=source,
+        calibration=launching.value(context, "calibration"),
+        rate=float(launching.value(context, "rate")),
+        wait_for_subscribers=1,
+        wait_for="tracker/features",
+        wait_for_reader="odometry",
+        on_exit=Shutdown(reason="the sequence has been played"),
+    )

@@ -1,0 +1,97 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""The thread of all cameras: what fails between them is told once in a while, counted, and costs no image."""
+
+from __future__ import annotations
+
+import logging
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+pytest.importorskip("aliked_msgs.msg._features", reason="aliked_msgs is not built: source env.sh")
+
+from node_harness import wait_until
+
+from aliked_ros.errors import DeviceMemoryError
+from aliked_ros.ros.intake import Intake, IntakeSettings
+from aliked_ros.ros.pipeline import Pipeline
+
+
+class Stream:
+    """A camera whose images all have a result."""
+
+    results = None
+
+    def process(self, arrival: Any) -> Any:
+        return arrival.stamp_ns
+
+    def unsubscribe(self) -> None:
+        pass
+
+    close = unsubscribe
+
+
+class Stereo:
+    """What matches, as long as nothing is to be raised."""
+
+    error: Exception | None = None
+
+    def publish(self, found: Any) -> None:
+        assert len(found) == 2
+        if self.error is not None:
+            raise self.error
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("error", "text", "tracebacks"),
+    [
+        (RuntimeError("CUDA error: device lost"), "RuntimeError: CUDA error: device lost", 1),
+        (DeviceMemoryError("no memory is left"), "no memory is left", 0),
+    ],
+    ids=["unforeseen", "foreseen"],
+)
+def test_matches_between_cameras_may_fail(
+    caplog: pytest.LogCaptureFixture, error: Exception, text: str, tracebacks: int
+) -> None:
+    intake = Intake(2, IntakeSettings(in_order=True, capacity=100, sync_timeout_s=60.0), lambda *_: None)
+    pipeline, stereo = Pipeline(intake, lambda _: None), Stereo()
+    message, stamp_ns = SimpleNamespace(header=None), 0
+
+    def send(moments: int) -> None:
+        nonlocal stamp_ns
+        for _ in range(moments):
+            before, stamp_ns = pipeline.flow().handled, stamp_ns + 1
+            intake.put(0, message, stamp_ns)
+            intake.put(1, message, stamp_ns)
+            wait_until(lambda before=before: pipeline.flow().handled == before + 2, "both images")
+
+    intake.put(1, message, stamp_ns)  # both cameras are alive, so that each waits for the other
+    intake.put(0, message, stamp_ns)
+    pipeline.start(cast("Any", [Stream(), Stream()]), cast("Any", stereo))
+    try:
+        wait_until(lambda: pipeline.flow().handled == 2, "the first moment")
+        stereo.error = error
+        send(20)
+        finding = pipeline.finding()
+        assert finding.values == {"stereo_failures": "20"}
+        assert finding.warning == f"matches between cameras fail: {text}"
+        assert pipeline.flow().busy_s > 0
+        errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+        assert 1 <= len(errors) < 10
+        assert errors[0].startswith(f"matches between cameras failed: {text}")
+        assert sum("Traceback" in line for line in errors) == tracebacks
+        stereo.error = None
+        send(1)
+        assert pipeline.finding().warning == ""
+    finally:
+        pipeline.close()
+
+
+def test_one_camera_has_nothing_to_tell_of_matches() -> None:
+    assert not Pipeline(Intake(1, IntakeSettings(), lambda *_: None), lambda _: None).finding().values
