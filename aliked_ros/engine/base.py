@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,6 +31,7 @@ class EngineInfo:
     weights_sha256: str
     warnings: tuple[str, ...] = ()  # why something slower runs than this machine could offer
     faults: tuple[str, ...] = ()  # what went wrong with a device that another one stands in for
+    gains_from_batches: bool = False  # images of one shape cost less together than one after another
 
 
 class Engine(Protocol):
@@ -43,7 +44,7 @@ class Engine(Protocol):
 
     @property
     def last_timings_ms(self) -> Mapping[str, float]:
-        """Wall time of the last image's ``preprocess`` and ``inference``, which ends with the results on the host."""
+        """Wall time of ``preprocess`` and ``inference`` of the last image, or of the last ones together, to the host."""
         ...
 
     def extract(self, image: Image, selection: Selection, reference: Features | None = None) -> Features:
@@ -53,9 +54,25 @@ class Engine(Protocol):
         """
         ...
 
+    def extract_batch(
+        self, images: Sequence[Image], selections: Sequence[Selection], references: Sequence[Features | None]
+    ) -> list[Features]:
+        """What :meth:`extract` finds in each of several images of one shape."""
+        ...
+
     def score_map(self, image: Image) -> NDArray[Any]:
         """The detector's score map of one image, (H, W) float32, for people to look at."""
         ...
+
+
+class OneAfterAnother:
+    """For an engine that has nothing to gain from several images at once."""
+
+    def extract_batch(
+        self: Engine, images: Sequence[Image], selections: Sequence[Selection], references: Sequence[Features | None]
+    ) -> list[Features]:
+        """What :meth:`Engine.extract` finds in each of several images of one shape."""
+        return [self.extract(*each) for each in zip(images, selections, references, strict=True)]
 
 
 def as_float32(array: NDArray[Any]) -> Float32Array:

@@ -13,14 +13,14 @@ from aliked_ops import cpu_engine
 from aliked_ops.engine_types import EngineModel, ImageView
 from numpy.typing import NDArray
 
-from aliked_ros.engine.base import EngineInfo, Image
+from aliked_ros.engine.base import EngineInfo, Image, OneAfterAnother
 from aliked_ros.features import Features
 from aliked_ros.network.model import MODELS
 from aliked_ros.network.selection import Selection
 from aliked_ros.network.weights import Weights
 
 
-class CpuEngine:
+class CpuEngine(OneAfterAnother):
     """Runs the compiled engine of ``aliked_ops``.
 
     Args:

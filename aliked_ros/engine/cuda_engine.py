@@ -56,6 +56,7 @@ class CudaEngine:
             descriptor_dim=spec.dim,
             weights_path=weights.path,
             weights_sha256=weights.entry.sha256,
+            gains_from_batches=True,
         )
 
     @property
@@ -65,7 +66,7 @@ class CudaEngine:
 
     @property
     def last_timings_ms(self) -> Mapping[str, float]:
-        """Wall time of the last image's ``preprocess``, which copies it, and of ``inference``."""
+        """Wall time of ``preprocess``, which copies, and of ``inference``; of the last image or the last ones together."""
         return self._timings_ms
 
     @property
@@ -90,7 +91,7 @@ class CudaEngine:
         selections: Sequence[Selection],
         references: Sequence[Features | None] | None = None,
     ) -> list[Features]:
-        """What :meth:`extract` finds in each of several images of one size, which are processed together."""
+        """What :meth:`extract` finds in each of several images of one shape, which are processed together."""
         start = time.perf_counter()
         references = references or [None] * len(images)
         requests = [

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aliked_ros.engine.base import EngineInfo, Image
+from aliked_ros.engine.base import EngineInfo, Image, OneAfterAnother
 from aliked_ros.errors import ConfigError
 from aliked_ros.features import Features, Float32Array
 from aliked_ros.network.selection import Selection
@@ -32,7 +32,7 @@ def similarity_of(hamming_distance: int) -> float:
     return 1.0 - 2.0 * hamming_distance / DESCRIPTOR_BITS
 
 
-class OrbEngine:
+class OrbEngine(OneAfterAnother):
     """Extracts ORB features (Rublee et al., ICCV 2011) with OpenCV's defaults."""
 
     def __init__(self) -> None:

@@ -11,16 +11,17 @@ from __future__ import annotations
 import dataclasses
 import gc
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
 from numpy.typing import NDArray
 
-from aliked_ros.engine.base import Engine, EngineInfo
+from aliked_ros.engine.base import Engine, EngineInfo, Image
 from aliked_ros.engine.select import create_engine, resolve_device
 from aliked_ros.errors import DeviceError, DeviceLostError, DeviceMemoryError
 from aliked_ros.features import Features
+from aliked_ros.network.selection import Selection
 from aliked_ros.network.weights import Weights
 
 _T = TypeVar("_T")
@@ -101,6 +102,19 @@ class RecoveringEngine:
             DeviceLostError: the device failed, now or before, and nothing stands in.
         """
         return self._run(lambda engine: engine.extract(*args, **options))
+
+    def extract_batch(
+        self, images: Sequence[Image], selections: Sequence[Selection], references: Sequence[Features | None]
+    ) -> list[Features]:
+        """What the engine's method of this name returns; images that fail together are tried one after another.
+
+        Raises what :meth:`extract` does.
+        """
+        if self._engine is not None:
+            found = self._attempt(lambda engine: engine.extract_batch(images, selections, references))
+            if not isinstance(found, DeviceError):
+                return found
+        return [self.extract(*each) for each in zip(images, selections, references, strict=True)]
 
     def score_map(self, *args: Any, **options: Any) -> NDArray[Any]:
         """What the engine's method of this name returns; raises what :meth:`extract` does."""

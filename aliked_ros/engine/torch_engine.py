@@ -13,7 +13,7 @@ from aliked_ops import backend as ops_backend
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aliked_ros.engine.base import EngineInfo, Image, as_float32
+from aliked_ros.engine.base import EngineInfo, Image, OneAfterAnother, as_float32
 from aliked_ros.features import Features
 from aliked_ros.network.model import Extraction
 from aliked_ros.network.selection import Selection
@@ -22,7 +22,7 @@ from aliked_ros.network.weights import Weights, load_network
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class TorchEngine:
+class TorchEngine(OneAfterAnother):
     """Runs the readable network without gradients.
 
     Args:

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,15 @@ from aliked_ros.network.selection import Selection
 
 Mask = NDArray[np.uint8] | NDArray[np.bool_]
 MIN_SIZE_PX = 32  # the encoder's coarsest level has one pixel then
+
+
+@dataclass(frozen=True, eq=False)
+class ExtractionRequest:
+    """An image, and what is wanted of it; the arguments of :class:`Extractor`'s call."""
+
+    image: Image
+    mask: Mask | None = None
+    reference: Features | None = None
 
 
 class Extractor:
@@ -119,11 +129,32 @@ class Extractor:
             DeviceMemoryError: the image does not fit into the device's memory, and nothing may stand in.
             DeviceLostError: the device failed, and nothing may stand in.
         """
+        return self._engine.extract(image, self._wanted_of(image, mask), reference)
+
+    def extract_batch(self, requests: Sequence[ExtractionRequest]) -> list[Features]:
+        """The features of each of several images, as if each were extracted alone; raises what a call does.
+
+        Those of one shape go to the device together where ``info.gains_from_batches`` says that this pays.
+        """
+        features: dict[int, Features] = {}
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for place, request in enumerate(requests):
+            by_shape.setdefault(np.shape(request.image), []).append(place)
+        for places in by_shape.values():
+            alike = [requests[place] for place in places]
+            found = self._engine.extract_batch(
+                [each.image for each in alike],
+                [self._wanted_of(each.image, each.mask) for each in alike],
+                [each.reference for each in alike],
+            )
+            features.update(zip(places, found, strict=True))
+        return [features[place] for place in range(len(requests))]
+
+    def _wanted_of(self, image: Image, mask: Mask | None) -> Selection:
         check_image(image)
         wanted = None if mask is None else _checked_mask(mask, image)
         config = self._config
-        limits = Selection(config.max_keypoints, config.score_threshold, self._selection.grid, wanted)
-        return self._engine.extract(image, limits, reference)
+        return Selection(config.max_keypoints, config.score_threshold, self._selection.grid, wanted)
 
     def score_map(self, image: Image) -> NDArray[np.float32]:
         """The detector's score map, (H, W) float32 in (0, 1), for people to look at."""

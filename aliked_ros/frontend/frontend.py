@@ -18,7 +18,7 @@ from aliked_ros.engine.base import Image
 from aliked_ros.features import Features, Float32Array, Matches, Tracks
 from aliked_ros.frontend.config import TrackingConfig, VerificationConfig
 from aliked_ros.frontend.depth import depth_of
-from aliked_ros.frontend.extractor import Extractor, check_image
+from aliked_ros.frontend.extractor import ExtractionRequest, Extractor, check_image
 from aliked_ros.frontend.matchers import Matcher, create_matcher
 from aliked_ros.frontend.matching import MATCHER_NAME
 from aliked_ros.frontend.refinement import PointRefiner, with_refined_points
@@ -144,18 +144,36 @@ class Frontend:
         self._tracker = FeatureTracker(self._tracking)
         self._refiner = self._create_refiner()
 
-    def __call__(self, image: Image, stamp_ns: int, depth_m: NDArray[np.float32] | None = None) -> FrameResult:
+    def request(self, image: Image) -> ExtractionRequest:
+        """What is wanted of the next image, for who extracts those of several front-ends together.
+
+        Raises:
+            ImageError: the image cannot be used, or the mask has another size.
+        """
+        check_image(image)
+        return ExtractionRequest(image, self._mask_of(image), self._neighbour_reference())
+
+    def __call__(
+        self,
+        image: Image,
+        stamp_ns: int,
+        depth_m: NDArray[np.float32] | None = None,
+        features: Features | None = None,
+    ) -> FrameResult:
         """The features of the next image, their matches to the previous one, and the tracks they belong to.
 
         Args:
             image: (H, W, 3) uint8 RGB or (H, W) uint8 grey.
             stamp_ns: when it was taken.
             depth_m: (H, W) float32 metres, NaN where unknown, registered to the image.
+            features: what the extractor found for this image's :meth:`request`; by default it is asked now.
 
         Raises:
             ImageError: the image cannot be used, or its depth or the mask has another size; the state is as before.
         """
-        features = self._extractor(image, self._mask_of(image), self._neighbour_reference())
+        if features is None:
+            request = self.request(image)
+            features = self._extractor(request.image, request.mask, request.reference)
         extracted = time.perf_counter()
         depths_m = None if depth_m is None else depth_of(features, depth_m)
         if self._breaks_sequence(features, stamp_ns):
@@ -212,7 +230,6 @@ class Frontend:
     def _mask_of(self, image: Image) -> BoolImage | None:
         if self._mask is None:
             return None
-        check_image(image)
         height, width = image.shape[:2]
         wanted = self._mask.at(width, height)
         if self._previous is None and (wanted.all() or not wanted.any()):

@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -17,30 +17,27 @@ from std_msgs.msg import Header
 
 from aliked_ros.errors import AlikedError, DeviceError
 from aliked_ros.io.messages.descriptors import DescriptorDtype
-from aliked_ros.io.messages.encodings import DepthArray
-from aliked_ros.io.messages.stamps import join_stamp, require_valid
+from aliked_ros.io.messages.stamps import join_stamp
 from aliked_ros.io.messages.status_fields import TrackerStatus
 from aliked_ros.ros import qos
 from aliked_ros.ros.conversions import ns_from_time
 from aliked_ros.ros.debug_view import DebugView
 from aliked_ros.ros.frame_log import FrameLog
-from aliked_ros.ros.image_conversions import (
-    calibration_values,
-    camera_from_info,
-    compressed_image_view,
-    depth_metres,
-    image_view,
-)
+from aliked_ros.ros.image_conversions import calibration_values, camera_from_info
 from aliked_ros.ros.intake import Arrival, Intake
 from aliked_ros.ros.log_files import FrameEntry
 from aliked_ros.ros.monitor import LastImage, Monitor
 from aliked_ros.ros.node_config import CameraConfig, TrackerNodeConfig
+from aliked_ros.ros.prepared_image import PreparedImage, prepare
 from aliked_ros.ros.process import one_line
 from aliked_ros.ros.publishing import ResultPublisher
 from aliked_ros.ros.throttle import ThrottledLog
 
 if TYPE_CHECKING:
+    from aliked_ros.features import Features
     from aliked_ros.frontend.frontend import FrameResult, Frontend
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -161,10 +158,23 @@ class CameraStream:
         self._debug_view.close()
         self.results.close()
 
-    def process(self, arrival: Arrival) -> FrameResult | None:
-        """What was found in an image, which has been published; ``None`` for an image that was refused."""
+    def prepare(self, arrival: Arrival) -> PreparedImage | None:
+        """An image that :meth:`process` takes; ``None`` for one that was refused."""
+        return self._attempt(lambda: self._prepare(arrival))
+
+    def process(self, prepared: PreparedImage, features: Features | None = None) -> FrameResult | None:
+        """What was found in an image, which has been published; ``None`` for an image that was refused.
+
+        Args:
+            prepared: the image.
+            features: what was extracted for the front-end's request; by default they are extracted now.
+        """
+        return self._attempt(lambda: self._process(prepared, features))
+
+    def _attempt(self, call: Callable[[], _T]) -> _T | None:
+        """What the call returns; an image that it fails for is counted and told of."""
         try:
-            return self._process(arrival)
+            return call()
         except DeviceError as error:  # no fault of the image's
             self.monitor.refused(one_line(error), failed=True)
             self._log_failure(f"image could not be processed: {one_line(error)}")
@@ -205,38 +215,37 @@ class CameraStream:
         self._log_calibrated(f"calibrated: {camera.distortion_model}, fx {camera.fx:.1f}, fy {camera.fy:.1f}")
         self._before_next_image(lambda: self.frontend.set_camera(camera))
 
-    def _process(self, arrival: Arrival) -> FrameResult:
-        header = arrival.message.header
-        convert = compressed_image_view if isinstance(arrival.message, CompressedImage) else image_view
-        started_at_s = time.monotonic()
-        require_valid(header.stamp)
-        image = convert(arrival.message)
-        depth_m = self._depth_m(arrival, image.shape[:2])
-        convert_ms = 1e3 * (time.monotonic() - started_at_s)
-        wait_ms = 1e3 * (started_at_s - arrival.received_at_s)
+    def _prepare(self, arrival: Arrival) -> PreparedImage:
+        prepared = prepare(arrival, with_depth=self._config.depth, tell=self._log_depth)
+        if self._config.depth and prepared.depth_m is None:
+            self.monitor.depth_missed()
         if arrival.is_unpaired:
             self.monitor.partner_missed()
-        result = self.frontend(image, ns_from_time(header.stamp), depth_m)
+        return prepared
+
+    def _process(self, prepared: PreparedImage, features: Features | None) -> FrameResult:
+        header = prepared.header
+        result = self.frontend(prepared.image, ns_from_time(header.stamp), prepared.depth_m, features)
         self._tell_epoch(result)
         found_at_s = time.monotonic()
         dtype = DescriptorDtype[self._config.descriptor_dtype.upper()]
         self.results.publish(result, header, dtype)
         published_at_s = time.monotonic()
-        latency_ms = 1e3 * (published_at_s - arrival.received_at_s)
+        latency_ms = 1e3 * (published_at_s - prepared.received_at_s)
         publish_ms = 1e3 * (published_at_s - found_at_s)
         self.monitor.processed(
             LastImage.of(
                 result,
                 header.frame_id,
-                wait_ms=wait_ms,
-                convert_ms=convert_ms,
+                wait_ms=prepared.wait_ms,
+                convert_ms=prepared.convert_ms,
                 latency_ms=latency_ms,
                 publish_ms=publish_ms,
             )
         )
         if self._frame_log is not None:
-            self._frame_log.offer(lambda: self._log_entry(result, header, dtype, wait_ms))
-        self._debug_view.offer(image, result, header, lambda: self._caption(latency_ms))
+            self._frame_log.offer(lambda: self._log_entry(result, header, dtype, prepared.wait_ms))
+        self._debug_view.offer(prepared.image, result, header, lambda: self._caption(latency_ms))
         return result
 
     def _status(self) -> TrackerStatus:
@@ -252,25 +261,6 @@ class CameraStream:
     def _log_entry(self, result: FrameResult, header: Header, dtype: DescriptorDtype, wait_ms: float) -> FrameEntry:
         meta = self.results.meta(result, header)
         return FrameEntry(time.time_ns(), self._topics, result, meta, dtype, self._status(), wait_ms)
-
-    def _depth_m(self, arrival: Arrival, size: tuple[int, int]) -> DepthArray | None:
-        """The image's depth, or ``None`` where none came or what came is unfit."""
-        if not self._config.depth:
-            return None
-        if arrival.depth is not None:
-            try:
-                depth_m = depth_metres(arrival.depth)
-            except AlikedError as error:
-                self._log_depth(f"depth refused: {one_line(error)}")
-            else:
-                if depth_m.shape == size:
-                    return depth_m
-                self._log_depth(
-                    f"depth refused: it has {depth_m.shape[1]}×{depth_m.shape[0]} pixels and the image "
-                    f"{size[1]}×{size[0]}; register it to the image"
-                )
-        self.monitor.depth_missed()
-        return None
 
     def _tell_epoch(self, result: FrameResult) -> None:
         before, self._last_result = self._last_result, result

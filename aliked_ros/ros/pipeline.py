@@ -9,7 +9,7 @@ import logging
 import queue
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,10 @@ from aliked_ros.ros.process import one_line
 from aliked_ros.ros.throttle import ThrottledLog
 
 if TYPE_CHECKING:
+    from aliked_ros.features import Features
     from aliked_ros.frontend.frontend import Frontend
     from aliked_ros.ros.camera_stream import CameraStream
+    from aliked_ros.ros.prepared_image import PreparedImage
     from aliked_ros.ros.stereo import Found, StereoMatcher
 
 _NS = 1_000_000_000
@@ -131,11 +133,12 @@ class Pipeline:
         try:
             self._run_commands()
             found = []
-            for arrival in batch:
-                result = self._streams[arrival.camera].process(arrival)
-                self._after_image(arrival.camera)
-                if result is not None:
-                    found.append((self._streams[arrival.camera].results, result, arrival.message.header))
+            for camera, prepared, features in self._extracted(batch):
+                stream = self._streams[camera]
+                result = None if prepared is None else stream.process(prepared, features)
+                self._after_image(camera)
+                if result is not None and prepared is not None:
+                    found.append((stream.results, result, prepared.header))
             self._match_cameras(found)
         finally:
             now, work = time.monotonic(), self._work
@@ -144,6 +147,28 @@ class Pipeline:
                 busy_s=work.busy_s + now - started_at_s,
                 latency_s=work.latency_s + sum(now - arrival.received_at_s for arrival in batch),
             )
+
+    def _extracted(self, batch: Sequence[Arrival]) -> Iterator[tuple[int, PreparedImage | None, Features | None]]:
+        """By camera: the image, unless it was refused, and its features where they were extracted together."""
+        extractor = self._streams[0].frontend.extractor  # all cameras' own
+        prepared = ((arrival.camera, self._streams[arrival.camera].prepare(arrival)) for arrival in batch)
+        if len(batch) == 1 or not extractor.info.gains_from_batches:
+            for camera, image in prepared:  # each is done with before the next is converted
+                yield camera, image, None
+            return
+        images = dict(prepared)
+        features: dict[int, Features] = {}
+        try:
+            requests = {
+                camera: self._streams[camera].frontend.request(image.image)
+                for camera, image in images.items()
+                if image is not None
+            }
+            features = dict(zip(requests, extractor.extract_batch(list(requests.values())), strict=True))
+        except Exception as error:  # noqa: BLE001  what is wrong with one image tells itself when it is alone
+            _logger.debug("simultaneous images are processed one after another: %s", error)
+        for camera, image in images.items():
+            yield camera, image, features.get(camera)
 
     def _match_cameras(self, found: Sequence[Found]) -> None:
         """Matches simultaneous images; they are published already, whatever becomes of this."""

@@ -178,8 +178,13 @@ class PipelineBuilder:
 
     def _warm_up(self, extractor: Extractor, matcher: Matcher) -> None:
         """Has the first image pay for nothing that can be prepared: noise has keypoints, so every part runs."""
+        from aliked_ros.frontend.extractor import ExtractionRequest
+
         config = self._settings.get(TrackerNodeConfig)
         if config.warmup_width and config.warmup_height:
             shape = (config.warmup_height, config.warmup_width, 3)
-            features = extractor(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
+            image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+            features = extractor(image)
+            if extractor.info.gains_from_batches and len(self._cameras) > 1:
+                extractor.extract_batch([ExtractionRequest(image)] * len(self._cameras))
             matcher.match(features, features, self._settings.get(TrackingConfig))

@@ -16,11 +16,13 @@ from aliked_ops.engine_types import EngineModel, ImageView
 from cuda_engines import cuda_library, emulated_library  # noqa: F401  fixtures
 from image_samples import make_textured_image
 
+from aliked_ros import Extractor, Frontend
 from aliked_ros.engine.cuda_engine import CudaEngine
 from aliked_ros.engine.torch_engine import TorchEngine
 from aliked_ros.features import Features
-from aliked_ros.frontend.config import MODEL_NAMES
+from aliked_ros.frontend.config import MODEL_NAMES, ExtractorConfig
 from aliked_ros.frontend.matching import mutual_nearest_neighbours, mutual_pairs
+from aliked_ros.mask import ImageMask
 from aliked_ros.network.selection import Grid, Selection
 from aliked_ros.network.weights import load
 
@@ -240,6 +242,25 @@ def test_what_an_image_is_matched_to(engine_of: Any) -> None:
     after = engine.extract(images[1], limits, blank)
     assert after.mutual is not None
     assert (after.mutual.partners == -1).all()
+
+
+def test_front_ends_of_two_cameras_share_a_pass(engine_of: Any) -> None:
+    extractor = Extractor(engine_of("aliked-t16"), ExtractorConfig("aliked-t16", max_keypoints=100))
+    assert extractor.info.gains_from_batches
+    scene = make_textured_image(96, 150)
+    wanted = np.ones((96, 128), np.bool_)
+    wanted[:, :40] = False
+    together, alone = ([Frontend(extractor), Frontend(extractor, mask=ImageMask(wanted))] for _ in range(2))
+    for step in range(4):
+        images = [scene[:, 2 * step + shift : 2 * step + shift + 128] for shift in (0, 6)]
+        requests = [frontend.request(image) for frontend, image in zip(together, images, strict=True)]
+        found = extractor.extract_batch(requests)
+        for camera, image in enumerate(images):
+            result = together[camera](image, step, None, found[camera])
+            expected = alone[camera](image, step)
+            assert bytes_of(result.features) == bytes_of(expected.features)
+            np.testing.assert_array_equal(result.tracks.ids, expected.tracks.ids)
+            assert (found[camera].mutual is not None) == (step > 0), "matched on the device, too"
 
 
 def test_many_sizes_leave_no_trace_and_bounded_memory(engine_of: Any) -> None:

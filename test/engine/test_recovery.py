@@ -17,7 +17,7 @@ import torch
 
 from aliked_ros import Extractor
 from aliked_ros.engine import recovery
-from aliked_ros.engine.base import Engine, EngineInfo
+from aliked_ros.engine.base import Engine, EngineInfo, OneAfterAnother
 from aliked_ros.engine.recovery import RecoveringEngine, create_recovering_engine, device_fault
 from aliked_ros.engine.select import create_engine
 from aliked_ros.errors import ConfigError, DeviceError, DeviceLostError, DeviceMemoryError
@@ -31,7 +31,7 @@ LIMITS = Selection(5, 0.2)
 IMAGE = np.zeros((64, 64), np.uint8)
 
 
-class FakeEngine:
+class FakeEngine(OneAfterAnother):
     """Finds one feature; raises what it is told to first, an error for each call."""
 
     def __init__(self, device: str, *errors: Exception | None) -> None:
@@ -93,6 +93,39 @@ def test_a_stand_in_takes_over_with_the_image_in_hand_and_for_good(
     assert fault.startswith("cpu runs instead, more slowly: ")
     assert "cuda:0" in fault
     assert [record.getMessage() for record in caplog.records] == [fault]
+
+
+class Batches(FakeEngine):
+    """Has room for so many images at once."""
+
+    room = 2
+
+    def extract_batch(self, images: Any, selections: Any, references: Any) -> list[Features]:
+        if len(images) > self.room:
+            raise OUT_OF_MEMORY
+        return super().extract_batch(images, selections, references)
+
+
+def test_images_that_do_not_fit_together_are_tried_one_after_another() -> None:
+    fake = Batches("cuda:0")
+    engine = RecoveringEngine(fake, lambda: pytest.fail("nothing has to stand in"))
+    for count in (2, 3):
+        found = engine.extract_batch([IMAGE] * count, [LIMITS] * count, [None] * count)
+        assert [found_on(features) for features in found] == ["cuda"] * count
+    assert len(fake.calls) == 5
+
+
+def test_a_stand_in_takes_over_with_all_images_in_hand() -> None:
+    fake, stand_in = FakeEngine("cuda:0", None, *[LOST] * 2), FakeEngine("cpu")
+    engine = RecoveringEngine(fake, lambda: stand_in)
+    for _ in range(2):
+        found = engine.extract_batch([IMAGE] * 2, [LIMITS] * 2, [None] * 2)
+        assert [found_on(features) for features in found] == ["cpu"] * 2
+    assert len(fake.calls) == 3, "the lost device was tried once more alone, and then left alone"
+    lost = RecoveringEngine(FakeEngine("cuda:0", *[LOST] * 2))
+    for _ in range(2):
+        with pytest.raises(DeviceLostError, match="device cuda:0 is lost"):
+            lost.extract_batch([IMAGE] * 2, [LIMITS] * 2, [None] * 2)
 
 
 def test_the_failed_engine_is_released() -> None:

@@ -9,6 +9,7 @@ from image_samples import make_textured_image
 
 from aliked_ros import Extractor
 from aliked_ros.errors import ConfigError, DeviceError, ImageError
+from aliked_ros.frontend.extractor import ExtractionRequest
 from aliked_ros.network import weights
 
 
@@ -34,6 +35,26 @@ def test_features_are_what_the_contract_says(extractor: Extractor, textured_imag
     assert (features.image_width, features.image_height) == (320, 240)
     assert (features.keypoints_xy >= 0).all()
     assert (features.keypoints_xy <= [319, 239]).all()
+
+
+def test_images_of_any_shapes_together_are_images_alone(extractor: Extractor, textured_image: np.ndarray) -> None:
+    mask = np.ones(textured_image.shape[:2], np.uint8)
+    mask[:, :100] = 0
+    small = make_textured_image(64, 96)
+    requests = [
+        ExtractionRequest(textured_image, mask),
+        ExtractionRequest(small),
+        ExtractionRequest(textured_image[:, ::-1]),
+        ExtractionRequest(small[..., 0]),
+    ]
+    together = extractor.extract_batch(requests)
+    for features, request in zip(together, requests, strict=True):
+        alone = extractor(request.image, request.mask)
+        assert features.keypoints_xy.tobytes() == alone.keypoints_xy.tobytes()
+        assert features.descriptors.tobytes() == alone.descriptors.tobytes()
+    assert extractor.extract_batch([]) == []
+    with pytest.raises(ImageError, match="at least 32×32"):
+        extractor.extract_batch([*requests, ExtractionRequest(small[:31])])
 
 
 def test_info_names_what_runs(extractor: Extractor) -> None:

@@ -51,11 +51,11 @@ class FailingFrontend(Frontend):
 
     failures = 5
 
-    def __call__(self, image: np.ndarray, stamp_ns: int, depth_m: np.ndarray | None = None) -> Any:
+    def __call__(self, *args: Any, **options: Any) -> Any:
         if self.failures:
             self.failures -= 1
             raise RuntimeError("CUDA error: device lost")
-        return super().__call__(image, stamp_ns, depth_m)
+        return super().__call__(*args, **options)
 
 
 def started(

@@ -20,13 +20,38 @@ from aliked_ros.ros.intake import Intake, IntakeSettings
 from aliked_ros.ros.pipeline import Pipeline
 
 
+class Together:
+    """An extractor; each image's features are its request."""
+
+    def __init__(self, *, gains: bool) -> None:
+        self.info = SimpleNamespace(gains_from_batches=gains)
+        self.batches: list[list[Any]] = []
+        self.error: Exception | None = None
+
+    def extract_batch(self, requests: list[Any]) -> list[Any]:
+        self.batches.append(requests)
+        if self.error is not None:
+            raise self.error
+        return list(requests)
+
+
 class Stream:
-    """A camera whose images all have a result."""
+    """A camera whose images all have a result, unless their message is nothing."""
 
     results = None
 
-    def process(self, arrival: Any) -> Any:
-        return arrival.stamp_ns
+    def __init__(self, extractor: Together | None = None) -> None:
+        self.frontend = SimpleNamespace(extractor=extractor or Together(gains=False), request=lambda image: image)
+        self.processed: list[tuple[Any, Any]] = []
+
+    def prepare(self, arrival: Any) -> Any:
+        if arrival.message is None:
+            return None
+        return SimpleNamespace(header=arrival.message.header, image=(arrival.camera, arrival.stamp_ns))
+
+    def process(self, prepared: Any, features: Any = None) -> Any:
+        self.processed.append((prepared.image, features))
+        return prepared.image
 
     def unsubscribe(self) -> None:
         pass
@@ -95,3 +120,48 @@ def test_matches_between_cameras_may_fail(
 
 def test_one_camera_has_nothing_to_tell_of_matches() -> None:
     assert not Pipeline(Intake(1, IntakeSettings(), lambda *_: None), lambda _: None).finding().values
+
+
+MESSAGE = SimpleNamespace(header=None)
+
+
+class TwoCameras:
+    """A pipeline whose cameras share an extractor."""
+
+    def __init__(self, *, gains: bool) -> None:
+        self.intake = Intake(2, IntakeSettings(in_order=True, capacity=100, sync_timeout_s=60.0), lambda *_: None)
+        self.extractor, self.done = Together(gains=gains), list[int]()
+        self.streams = [Stream(self.extractor), Stream(self.extractor)]
+        self.pipeline = Pipeline(self.intake, self.done.append)
+
+    def run(self, *moments: tuple[Any, Any]) -> None:
+        """Sends two messages each moment and waits until they have been dealt with."""
+        for stamp_ns, (left, right) in enumerate(moments):
+            self.intake.put(1, right, stamp_ns)
+            self.intake.put(0, left, stamp_ns)
+        self.pipeline.start(cast("Any", self.streams))
+        wait_until(lambda: self.pipeline.flow().handled == 2 * len(moments), "all images")
+        self.pipeline.close()
+
+
+def test_simultaneous_images_are_extracted_together_where_that_pays() -> None:
+    cameras = TwoCameras(gains=True)
+    cameras.run((MESSAGE, MESSAGE), (MESSAGE, None), (MESSAGE, MESSAGE))
+    assert cameras.extractor.batches == [[(0, 0), (1, 0)], [(0, 1)], [(0, 2), (1, 2)]]
+    assert cameras.streams[0].processed == [((0, stamp), (0, stamp)) for stamp in range(3)]
+    assert cameras.streams[1].processed == [((1, stamp), (1, stamp)) for stamp in (0, 2)]
+    assert sorted(cameras.done) == [0, 0, 0, 1, 1, 1], "also after the image that was refused"
+
+
+def test_an_engine_that_gains_nothing_gets_one_image_after_another() -> None:
+    cameras = TwoCameras(gains=False)
+    cameras.run((MESSAGE, MESSAGE))
+    assert cameras.extractor.batches == []
+    assert [stream.processed for stream in cameras.streams] == [[((camera, 0), None)] for camera in (0, 1)]
+
+
+def test_images_that_fail_together_have_their_turn_alone() -> None:
+    cameras = TwoCameras(gains=True)
+    cameras.extractor.error = RuntimeError("no")
+    cameras.run((MESSAGE, MESSAGE))
+    assert [stream.processed for stream in cameras.streams] == [[((camera, 0), None)] for camera in (0, 1)]

@@ -18,7 +18,7 @@ from sensor_msgs.msg import Image as ImageMsg
 from aliked_msgs.msg import Features as FeaturesMsg
 from aliked_msgs.msg import Matches as MatchesMsg
 from aliked_msgs.msg import Tracks as TracksMsg
-from aliked_ros.engine.base import EngineInfo, Image
+from aliked_ros.engine.base import EngineInfo, Image, OneAfterAnother
 from aliked_ros.features import Features
 from aliked_ros.frontend.config import ExtractorConfig, VerificationConfig
 from aliked_ros.frontend.extractor import Extractor
@@ -35,7 +35,7 @@ from aliked_ros.ros.publishing import ResultPublisher
 _DIM, _NUM_POINTS = 16, 40
 
 
-class CheapEngine:
+class CheapEngine(OneAfterAnother):
     """Stands in for the network: some of forty fixed points, a different choice and shift for each image's pixels."""
 
     def __init__(self) -> None:
