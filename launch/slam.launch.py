@@ -18,6 +18,7 @@ _ARGUMENTS = (
     argument("input", "", "replayed: a TUM directory, a bag, a video or a folder; empty takes the camera's topics"),
     argument("rate", "1.0", "speed of a replay; 0.0 as fast as the tracker can"),
     argument("mode", "rgbd", "where depth comes from; mono has poses up to scale", ["rgbd", "mono"]),
+    argument("refinement", "photometric", "of tracked points to sub-pixel positions, or none; empty as in params_file"),
     argument("trajectory", "", "file that gets the trajectory in TUM's format at the end; empty writes none"),
     argument("base_frame", "", "the robot's frame, for its poses instead of the camera's; needs its transform in TF"),
     argument("odometry_params_file", "", "YAML file with the odometry's parameters; empty for their defaults"),
@@ -37,8 +38,10 @@ def _nodes(context: LaunchContext) -> launching.Actions:
     is_replay = bool(source)
     topics = {} if is_replay else launching.topics(context)
     clock = {"use_sim_time": is_replay, "process_every_frame": is_replay}
+    refinement = launching.value(context, "refinement")
+    refined = {"tracking.refinement": refinement} if refinement else {}
     return [
-        *launching.tracker(context, topics, view="slam", depth=mode == "rgbd", **clock),
+        *launching.tracker(context, topics, view="slam", depth=mode == "rgbd", **clock, **refined),
         _odometry(context, topics, mode, clock),
         *([_player(context, source)] if is_replay else []),
     ]

@@ -134,8 +134,11 @@ def _features(args: argparse.Namespace) -> tuple[Extractor, TrackingConfig]:
     from aliked_ros.frontend.extractor import Extractor
 
     if args.features == "orb":
-        return orb_extractor(args.max_keypoints), ORB_TRACKING
-    return Extractor.from_config(config_from(ExtractorConfig, args)), TrackingConfig()
+        extractor, tracking, refinement = orb_extractor(args.max_keypoints), ORB_TRACKING, "none"
+    else:
+        extractor = Extractor.from_config(config_from(ExtractorConfig, args))
+        tracking, refinement = TrackingConfig(), "photometric"
+    return extractor, tracking.replace(refinement=refinement if args.refinement == "auto" else args.refinement)
 
 
 def _process(

@@ -44,7 +44,7 @@ class Engine(Protocol):
 
     @property
     def last_timings_ms(self) -> Mapping[str, float]:
-        """Wall time of ``preprocess`` and ``inference`` of the last image, or of the last ones together, to the host."""
+        """Wall time of the last call's ``preprocess`` and ``inference``, which ends with the results on the host."""
         ...
 
     def extract(self, image: Image, selection: Selection, reference: Features | None = None) -> Features:

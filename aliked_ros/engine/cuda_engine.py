@@ -66,7 +66,7 @@ class CudaEngine:
 
     @property
     def last_timings_ms(self) -> Mapping[str, float]:
-        """Wall time of ``preprocess``, which copies, and of ``inference``; of the last image or the last ones together."""
+        """Wall time of the last call's ``preprocess``, which copies its images, and of ``inference``."""
         return self._timings_ms
 
     @property

@@ -10,6 +10,7 @@ from aliked_ros.config import Config, option
 
 MODES = ("auto", "rgbd", "mono")
 FEATURES = ("aliked", "orb")
+REFINEMENTS = ("auto", "none", "photometric")
 
 
 @dataclass(frozen=True)
@@ -18,3 +19,8 @@ class SequenceConfig(Config):
 
     mode: str = option("auto", "where depth comes from; auto uses it where the first frame has some", choices=MODES)
     features: str = option("aliked", "what is tracked; orb is OpenCV's, a baseline", choices=FEATURES)
+    refinement: str = option(
+        "auto",
+        "photometric moves tracked points to sub-pixel positions; auto does so with aliked and leaves orb as it is",
+        choices=REFINEMENTS,
+    )

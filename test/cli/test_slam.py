@@ -55,6 +55,20 @@ def test_options_reach_the_backend() -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "refinement"),
+    [
+        ([], "photometric"),
+        (["--refinement", "none"], "none"),
+        (["--features", "orb"], "none"),
+        (["--features", "orb", "--refinement", "photometric"], "photometric"),
+    ],
+)
+def test_points_of_aliked_are_refined_unless_told_otherwise(arguments: list[str], refinement: str) -> None:
+    _, tracking = slam._features(build_parser().parse_args(["slam", *FAST, *arguments]))
+    assert tracking.refinement == refinement
+
+
+@pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
         (["slam", "missing"], 1, "no such file"),

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ class TestPlan:
     @pytest.fixture
     def tree(self, tmp_path: Path) -> Path:
         """A copy of what the steps are made from."""
-        for name in ("aliked_msgs", "tools", "custom_ops", "weights"):
+        for name in ("aliked_msgs", "tools", "custom_ops", "launch", "weights"):
             shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.so", "__pycache__", "*.pth"))
         (tmp_path / "aliked_ros").mkdir()
         for name in ("setup.py", "setup.cfg", "aliked_ros/__init__.py"):
@@ -90,7 +91,7 @@ class TestPlan:
         return [step.action.__name__ for step in steps]
 
     def test_a_second_time_there_is_nothing_to_do(self, tree: Path) -> None:
-        assert len(self.stale(tree)) == 8
+        assert len(self.stale(tree)) == 9
         assert self.stale(tree) == []
 
     def test_a_changed_message_is_built_and_nothing_else(self, tree: Path) -> None:
@@ -102,7 +103,12 @@ class TestPlan:
     def test_a_changed_op_is_compiled(self, tree: Path) -> None:
         self.stale(tree)
         next((tree / "custom_ops").glob("csrc/*.cpp")).write_text("// changed\n")
-        assert self.stale(tree) == ["install_package", "obtain_weights"]
+        assert self.stale(tree) == ["install_package", "link_package", "obtain_weights"]
+
+    def test_a_new_launch_file_is_linked(self, tree: Path) -> None:
+        self.stale(tree)
+        (tree / "launch/mine.launch.py").touch()
+        assert self.stale(tree) == ["link_package"]
 
     def test_what_the_build_makes_is_no_input(self, tree: Path) -> None:
         self.stale(tree)
@@ -121,7 +127,7 @@ class TestPlan:
     def test_another_python_renews_everything(self, tree: Path) -> None:
         self.stale(tree)
         other = Interpreter("/usr/bin/python3.12", (3, 12, 1), has_venv=True, has_headers=True)
-        assert len(self.stale(tree, other)) == 8
+        assert len(self.stale(tree, other)) == 9
 
     def test_a_deleted_build_is_made_again(self, tree: Path) -> None:
         self.stale(tree)
@@ -129,6 +135,19 @@ class TestPlan:
         assert self.stale(tree) == ["build_messages"]
         shutil.rmtree(tree / ".venv")
         assert "create_environment" in self.stale(tree)
+
+
+@pytest.mark.skipif(Path(sys.prefix).resolve() != ROOT / ".venv", reason="this is another environment")
+def test_ros2_finds_every_program_and_launch_file_of_the_environment() -> None:
+    scripts = [point.name for point in distribution("aliked_ros").entry_points if point.group == "console_scripts"]
+    programs = Path(sys.prefix, "lib", "aliked_ros")
+    assert {"tracker", "player", "odometry"} <= set(scripts)
+    assert sorted(path.name for path in programs.iterdir()) == sorted(scripts)
+    assert all(os.access(path, os.X_OK) for path in programs.iterdir())
+    # As `ros2 launch` looks for them, which does not follow links to folders.
+    share = Path(sys.prefix, "share", "aliked_ros")
+    found = sorted(name for _, _, files in os.walk(share) for name in files if name.endswith(".launch.py"))
+    assert found == sorted(path.name for path in (ROOT / "launch").glob("*.launch.py"))
 
 
 class TestPrerequisites:

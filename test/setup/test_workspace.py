@@ -8,13 +8,14 @@ import importlib.util
 import os
 import subprocess
 import sys
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 COLCON = "import sys; from colcon_core.command import main; sys.exit(main())"
-NODES = ("tracker", "player", "demo_pair", "demo_seq")
+NODES = sorted(point.name for point in distribution("aliked_ros").entry_points if point.group == "console_scripts")
 
 pytestmark = [
     pytest.mark.ros,

@@ -16,6 +16,11 @@ from tools.provision.requirement_files import read_requirements, requirements_pa
 OLDEST_TORCH = (2, 4)
 _NETWORK = "see build/setup.log; can the package index be reached (network, HTTPS_PROXY, pip.conf)?"
 
+_PROGRAMS = """
+from importlib.metadata import distribution
+print(*sorted(point.name for point in distribution("aliked_ros").entry_points if point.group == "console_scripts"))
+"""
+
 
 def create_environment(project: Project) -> None:
     """Makes the virtual environment anew, with a current pip and the tools that build the rest."""
@@ -85,7 +90,7 @@ def reported(project: Project, code: str) -> str | None:
     return answer.stdout.strip() if answer.returncode == 0 else None
 
 
-def link_package(project: Project, nodes: Iterable[str]) -> None:
+def link_package(project: Project) -> None:
     """Puts links to the package's nodes and files where ``ros2 run`` and ``ros2 launch`` look for them.
 
     pip installs neither for a package that runs from its sources.
@@ -93,16 +98,21 @@ def link_package(project: Project, nodes: Iterable[str]) -> None:
     index = project.venv / "share" / "ament_index" / "resource_index" / "packages"
     index.mkdir(parents=True, exist_ok=True)
     (index / "aliked_ros").touch()
-    links = {name: Path("..", "..", "bin", name) for name in nodes}
+    programs = reported(project, _PROGRAMS)
+    assert programs is not None, "the package has been installed"
+    links = {name: Path("..", "..", "bin", name) for name in programs.split()}
     _make_links(project.venv / "lib" / "aliked_ros", links)
-    shared = ("package.xml", "launch", "config", "weights")
-    _make_links(project.venv / "share" / "aliked_ros", {name: project.root / name for name in shared})
+    # `ros2 launch` does not look into linked folders.
+    launch_files = sorted(found.relative_to(project.root) for found in (project.root / "launch").glob("*.launch.py"))
+    shared = (*map(Path, ("package.xml", "config", "weights")), *launch_files)
+    _make_links(project.venv / "share" / "aliked_ros", {str(path): project.root / path for path in shared})
 
 
 def _make_links(directory: Path, targets: Mapping[str, Path]) -> None:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     for name, target in targets.items():
+        (directory / name).parent.mkdir(exist_ok=True)
         (directory / name).symlink_to(target)
 
 

@@ -18,7 +18,6 @@ from tools.provision.shell import render, write_if_changed
 from tools.provision.stamps import Stamp, digest
 
 _COLCON = "import sys; from colcon_core.command import main; sys.exit(main())"
-_NODES = ("aliked-ros", "demo_pair", "demo_seq", "player", "tracker")
 _GENERATED = ("*.so", "*.pyc", "*.o")
 
 
@@ -85,6 +84,13 @@ def plan(project: Project) -> list[Step]:
         values=_compiler(project),
         files=_package_files(root),
     )
+    launch_files = _files(root, ["launch/*"])
+    plan.add(
+        "links for ros2 run and ros2 launch",
+        packages.link_package,
+        after=[package],
+        values=[path.name for path in launch_files],
+    )
     if project.ros is None:
         repair = root / "tools" / "repair_cmake.py"
         requirements = plan.add(
@@ -113,7 +119,6 @@ def _add_wheels(plan: _Plan, environment: Step) -> Step:
 def install_package(project: Project) -> None:
     """Installs the package so that the sources are what runs, and compiles its ops."""
     packages.pip_install(project, ["--no-build-isolation", "--no-deps", "--editable", project.root])
-    packages.link_package(project, _NODES)
     reason = packages.reported(project, "from aliked_ops import backend; print(backend().reason)")
     if reason:
         project.console.note(f"compiled ops: {reason}")
