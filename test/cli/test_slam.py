@@ -37,6 +37,19 @@ def test_a_directory_becomes_a_trajectory(
     assert "slam.png" in output
 
 
+def test_a_bag_becomes_the_same_trajectory_every_time(small_sequence: Path, tmp_path: Path) -> None:
+    bag = tmp_path / "recorded"
+    assert main(["bag", "create", str(small_sequence), str(bag)]) == 0
+    inputs = {"first": bag, "second": bag, "directory": small_sequence}
+    for name, source in inputs.items():
+        assert main(["slam", str(source), "--output", str(tmp_path / name), "--no_plot", *FAST]) == 0
+    report = json.loads((tmp_path / "first" / "slam.json").read_text())
+    assert report["localised"] == 6
+    assert report["ate_rmse_m"] < 0.02, "the bag holds the true poses, too"
+    first, second, directory = ((tmp_path / name / "trajectory.tum").read_bytes() for name in inputs)
+    assert first == second == directory
+
+
 def test_a_simulated_sequence_with_orb(tmp_path: Path) -> None:
     small = ["--scene", "desk", "--frames", "4", "--width", "320", "--height", "240", "--shutter_s", "0"]
     assert main(["slam", "--features", "orb", "--output", str(tmp_path), "--no_plot", *small]) == 0
