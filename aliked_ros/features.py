@@ -50,7 +50,7 @@ class Features:
     """Local features of one image, strongest first."""
 
     keypoints_xy: Float32Array  # (N, 2) pixels; the centre of the top-left pixel is (0, 0)
-    scores: Float32Array  # (N,) in (0, 1), descending
+    scores: Float32Array  # (N,) in (0, 1), descending; 0 where the point was followed and not detected
     descriptors: Float32Array  # (N, D) unit length
     image_width: int
     image_height: int

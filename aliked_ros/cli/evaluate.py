@@ -109,13 +109,13 @@ def _add_poses(benchmarks: Any) -> None:
 
 
 def _add_sequences(benchmarks: Any) -> None:
-    from aliked_ros.evaluation.config import CONDITIONS, KLT, OURS_REFINED
+    from aliked_ros.evaluation.config import CONDITIONS, KLT, OURS_FOLLOWED, OURS_REFINED
 
     for name, text, run, also in (
         ("features", "repeatability, matches and localisation error by exact depth and poses", run_features,
          (OURS_REFINED,)),
         ("tracks", "length, survival and drift of tracks by exact depth and poses", run_tracks,
-         (OURS_REFINED, KLT)),
+         (OURS_REFINED, OURS_FOLLOWED, KLT)),
     ):  # fmt: skip
         parser = _add(benchmarks, name, text, run)
         parser.add_argument(

@@ -14,7 +14,9 @@ DETECTORS = (*MODEL_NAMES, *PEERS)
 DEFAULT_DETECTORS = ("aliked-n16", *PEERS)
 KLT = "klt"
 REFINED = "+refinement"  # behind a detector's name
+FOLLOWED = "+following"  # refined, and followed where it is not detected
 OURS_REFINED = f"{DEFAULT_DETECTORS[0]}{REFINED}"
+OURS_FOLLOWED = f"{DEFAULT_DETECTORS[0]}{FOLLOWED}"
 CONDITIONS = ("sharp", "blurred", "fast")  # of the simulated sequences
 
 

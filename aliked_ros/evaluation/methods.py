@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from aliked_ros.engine.base import Image
 from aliked_ros.errors import ConfigError
-from aliked_ros.evaluation.config import KLT, REFINED, DetectorConfig
+from aliked_ros.evaluation.config import FOLLOWED, KLT, REFINED, DetectorConfig
 from aliked_ros.evaluation.detectors import Detector
 from aliked_ros.evaluation.klt import KltTracker
 from aliked_ros.evaluation.tracks import DescriptorTracker, Observations, Tracker
@@ -17,7 +17,7 @@ class Method:
     """What one column of a table was made with.
 
     Args:
-        name: a detector's name, the same with ``+refinement``, or ``klt``.
+        name: a detector's name, the same with ``+refinement`` or ``+following``, or ``klt``.
         config: limits that all methods share.
 
     Raises:
@@ -27,8 +27,10 @@ class Method:
 
     def __init__(self, name: str, config: DetectorConfig) -> None:
         self.name, self._config = name, config
-        self.refinement = "photometric" if name.endswith(REFINED) else "none"
-        self._detector = None if name == KLT else Detector(name.removesuffix(REFINED), config)
+        self._follows = name.endswith(FOLLOWED)
+        self.refinement = "photometric" if self._follows or name.endswith(REFINED) else "none"
+        detector = name.removesuffix(REFINED).removesuffix(FOLLOWED)
+        self._detector = None if name == KLT else Detector(detector, config)
 
     @property
     def detector(self) -> Detector:
@@ -50,7 +52,8 @@ class Method:
         """A tracker that has seen nothing yet."""
         if self._detector is None:
             return _Klt(self._config.max_keypoints)
-        return DescriptorTracker(self._detector, self._detector.min_track_similarity, self.refinement)
+        budget = self._config.max_keypoints if self._follows else 0
+        return DescriptorTracker(self._detector, self._detector.min_track_similarity, self.refinement, budget)
 
 
 class _Klt:

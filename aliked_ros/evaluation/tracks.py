@@ -23,6 +23,7 @@ from aliked_ros.evaluation.report import Chart, Report, Table
 from aliked_ros.evaluation.sequences import Sequence
 from aliked_ros.features import Features, Float32Array
 from aliked_ros.frontend.config import TrackingConfig
+from aliked_ros.frontend.following import Association, follow
 from aliked_ros.frontend.matching import mutual_nearest_neighbours
 from aliked_ros.frontend.refinement import PointRefiner, with_refined_points
 from aliked_ros.frontend.tracking import FeatureTracker
@@ -58,10 +59,13 @@ class DescriptorTracker:
         extract: finds features.
         min_similarity: of a match; a track that was unseen is resumed a third of the way from there to 1.
         refinement: as :class:`TrackingConfig` has it.
+        budget: most features of an image where undetected points are followed, with refinement; 0 follows none.
     """
 
-    def __init__(self, extract: Callable[[Image], Features], min_similarity: float, refinement: str = "none") -> None:
-        self._extract, self._min_similarity = extract, min_similarity
+    def __init__(
+        self, extract: Callable[[Image], Features], min_similarity: float, refinement: str = "none", budget: int = 0
+    ) -> None:
+        self._extract, self._min_similarity, self._budget = extract, min_similarity, budget
         gap = min_similarity + (1 - min_similarity) * 0.3
         self._tracker = FeatureTracker(TrackingConfig(min_similarity=min_similarity, gap_min_similarity=gap))
         self._refiner = None if refinement == "none" else PointRefiner(TrackingConfig.refinement_max_shift_px)
@@ -77,7 +81,10 @@ class DescriptorTracker:
         source = self._tracker.associate(features, matches)
         if self._refiner is not None:
             features = self._refiner.refine(image, features, self._tracker.ids_of(source))
-            matches = None if matches is None else with_refined_points(matches, features)
+            if matches is not None and self._budget:
+                found = Association(features, source, with_refined_points(matches, features))
+                found = follow(found, self._tracker, self._refiner, self._budget)
+                features, source, matches = found.features, found.source, found.matches
         tracks = self._tracker.update(features, matches, self._count, None, source)
         if self._refiner is not None:
             self._refiner.remember(tracks)

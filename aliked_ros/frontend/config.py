@@ -114,6 +114,14 @@ class TrackingConfig(Config):
     refinement_max_shift_px: float = option(
         3.0, "farthest a point is moved from where it was detected", unit="pixels", minimum=0.1, maximum=10.0, live=True
     )
+    max_followed: int = option(
+        60,
+        "frames in a row that a track which is not detected is followed by its patch, with refinement photometric",
+        unit="frames",
+        minimum=0,
+        maximum=1000000,
+        live=True,
+    )
     keyframe_min_parallax_px: float = option(
         20.0,
         "median parallax since the last keyframe hint that suggests another",

@@ -19,6 +19,7 @@ from aliked_ros.features import Features, Float32Array, Matches, Tracks
 from aliked_ros.frontend.config import TrackingConfig, VerificationConfig
 from aliked_ros.frontend.depth import depth_of
 from aliked_ros.frontend.extractor import ExtractionRequest, Extractor, check_image
+from aliked_ros.frontend.following import Association, follow
 from aliked_ros.frontend.matchers import Matcher, create_matcher
 from aliked_ros.frontend.matching import MATCHER_NAME
 from aliked_ros.frontend.refinement import PointRefiner, with_refined_points
@@ -184,7 +185,11 @@ class Frontend:
         source = self._tracker.associate(features, matches)
         if self._refiner is not None:
             features = self._refiner.refine(image, features, self._tracker.ids_of(source))
-            matches = None if matches is None else with_refined_points(matches, features)
+            if matches is not None:
+                found = Association(features, source, with_refined_points(matches, features))
+                budget = self._extractor.config.max_keypoints
+                found = follow(found, self._tracker, self._refiner, budget, self._mask_of(image))
+                features, source, matches = found.features, found.source, found.matches
             depths_m = None if depth_m is None else depth_of(features, depth_m)
         xy_norm = None if camera is None else camera.normalise(features.keypoints_xy)
         tracks = self._tracker.update(features, matches, stamp_ns, xy_norm, source)

@@ -103,7 +103,7 @@ def _no_patches(count: int) -> Patches:
 class PointRefiner:
     """Refines the observations of tracks from image to image.
 
-    :meth:`refine` and :meth:`remember` are called once for every image, in this order.
+    :meth:`refine` and :meth:`remember` are called once for every image, in this order; :meth:`follow` between them.
 
     Args:
         max_shift_px: farthest a point may be moved; beyond, the detection stays.
@@ -133,21 +133,43 @@ class PointRefiner:
         if len(tracked) == 0:
             return features
         rows, detected = rows[tracked], features.keypoints_xy[tracked]
+        motion = common_motion(self._anchors.xy[rows], detected)
+        self._anchors = dataclasses.replace(self._anchors, matrices=_moved_matrices(self._anchors.matrices, motion))
+        accepted, xy, sigma_px = self._find(rows, detected)
+        return _moved(features, tracked[accepted], xy, sigma_px)
+
+    def follow(
+        self, track_ids: NDArray[np.int64], expected_xy: Float32Array
+    ) -> tuple[_Rows, Float32Array, Float32Array]:
+        """Looks for tracks that no feature of the image continues.
+
+        Args:
+            track_ids: of N tracks.
+            expected_xy: where they are looked for, (N, 2) pixels.
+
+        Returns:
+            Which of them were found (F,), where (F, 2) pixels, and ``sigma_px`` (F,).
+        """
+        rows = self._anchors.find(track_ids)
+        known = np.flatnonzero(rows >= 0)
+        accepted, xy, sigma_px = self._find(rows[known], expected_xy[known])
+        return known[accepted], xy, sigma_px
+
+    def _find(self, rows: _Rows, begin_xy: Float32Array) -> tuple[_Rows, Float32Array, Float32Array]:
+        """Aligns anchors (N,) from points (N, 2): which were found (F,), where (F, 2), with what error (F,)."""
         anchors = self._anchors
-        motion = common_motion(anchors.xy[rows], detected)
-        matrices = _moved_matrices(anchors.matrices, motion)
-        warps = np.concatenate([detected, matrices[rows]], 1)
+        warps = np.concatenate([begin_xy, anchors.matrices[rows]], 1)
         found = align(self._smoothed, self._store.patches, anchors.places[rows], warps, self.threads)
-        xy = found.warps[:, :2]
+        shift = found.warps[:, :2] - begin_xy
         # NaN, where nothing was found, fails every comparison.
-        accepted = (found.correlations >= MIN_CORRELATION) & (found.sigma_px <= MAX_SIGMA_PX)
-        shift = xy - detected
-        accepted &= shift[:, 0] ** 2 + shift[:, 1] ** 2 <= self.max_shift_px**2
-        sigma_px = np.hypot(found.sigma_px, anchors.sigma_px[rows])[accepted]
-        matrices[rows[accepted]] = found.warps[accepted, 2:]
-        self._anchors = dataclasses.replace(anchors, matrices=matrices)
-        self._renew(rows[accepted], xy[accepted], sigma_px, found.correlations[accepted])
-        return _moved(features, tracked[accepted], xy[accepted], sigma_px)
+        good = (found.correlations >= MIN_CORRELATION) & (found.sigma_px <= MAX_SIGMA_PX)
+        good &= shift[:, 0] ** 2 + shift[:, 1] ** 2 <= self.max_shift_px**2
+        accepted = np.flatnonzero(good)
+        xy, rows = found.warps[accepted, :2], rows[accepted]
+        sigma_px = np.hypot(found.sigma_px[accepted], anchors.sigma_px[rows])
+        anchors.matrices[rows] = found.warps[accepted, 2:]
+        self._renew(rows, xy, sigma_px, found.correlations[accepted])
+        return accepted, xy, sigma_px
 
     def remember(self, tracks: Tracks) -> None:
         """Cuts anchors for tracks that have none, and forgets the lost ones."""

@@ -24,6 +24,7 @@ class _TrackTable:
     ids: NDArray[np.int64]  # (T,)
     ages: NDArray[np.uint32]  # (T,) images in which the track was observed
     gaps: NDArray[np.uint32]  # (T,) images since then
+    follows: NDArray[np.uint32]  # (T,) images at the end in which it was followed, not detected
     stamps_ns: NDArray[np.int64]  # (T,)
     xy: Float32Array  # (T, 2) pixels
     xy_norm: Float32Array  # (T, 2) on the z = 1 plane, NaN without a calibration
@@ -40,11 +41,30 @@ class _TrackTable:
         return _TrackTable(*(np.concatenate(pair) for pair in pairs))
 
 
+@dataclass(frozen=True, eq=False)
+class Undetected:
+    """Tracks that the previous image observed and this one does not."""
+
+    rows: Rows  # (M,) among the previous image's features, ascending
+    ids: NDArray[np.int64]  # (M,)
+    ages: NDArray[np.uint32]  # (M,)
+    xy: Float32Array  # (M, 2) pixels in the previous image
+    descriptors: Float32Array  # (M, D) of the last detection
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, rows: Rows) -> Undetected:
+        """Some of them."""
+        return Undetected(*(getattr(self, field.name)[rows] for field in dataclasses.fields(self)))
+
+
 def _empty_table() -> _TrackTable:
     return _TrackTable(
         ids=np.empty(0, np.int64),
         ages=np.empty(0, np.uint32),
         gaps=np.empty(0, np.uint32),
+        follows=np.empty(0, np.uint32),
         stamps_ns=np.empty(0, np.int64),
         xy=np.empty((0, 2), np.float32),
         xy_norm=np.empty((0, 2), np.float32),
@@ -75,6 +95,23 @@ class FeatureTracker:
         source = self._continued(len(features), matches)
         self._resume(source, features)
         return source
+
+    @property
+    def num_seen(self) -> int:
+        """Tracks that the previous image observed, as many as it had features; rows below it are theirs."""
+        return len(self._seen)
+
+    @property
+    def seen_xy(self) -> Float32Array:
+        """Where the previous image observed its tracks, (T, 2) pixels."""
+        return self._seen.xy
+
+    def undetected(self, source: Rows) -> Undetected:
+        """The tracks of the previous image that no feature continues and that may be followed still."""
+        missing = self._seen.follows < self.config.max_followed
+        missing[source[(source >= 0) & (source < len(self._seen))]] = False
+        rows, seen = np.flatnonzero(missing), self._seen
+        return Undetected(rows, seen.ids[rows], seen.ages[rows], seen.xy[rows], self._seen_descriptors[rows])
 
     def ids_of(self, source: Rows) -> NDArray[np.int64]:
         """The ids of the tracks that features continue, (N,), from :meth:`associate`; -1 for none."""
@@ -176,10 +213,14 @@ class FeatureTracker:
         ages[old] += alive.ages[source[old]]
         keyframe_xy = np.full((count, 2), np.nan, np.float32)
         keyframe_xy[old] = alive.keyframe_xy[source[old]]
+        follows = np.zeros(count, np.uint32)
+        followed = old & (features.scores <= 0)
+        follows[followed] = alive.follows[source[followed]] + 1
         return _TrackTable(
             ids=ids,
             ages=ages,
             gaps=np.zeros(count, np.uint32),
+            follows=follows,
             stamps_ns=np.full(count, stamp_ns, np.int64),
             xy=features.keypoints_xy,
             xy_norm=np.full((count, 2), np.nan, np.float32) if xy_norm is None else xy_norm,
