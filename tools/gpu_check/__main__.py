@@ -9,8 +9,9 @@
 Needs Python with torch for CUDA, nvcc and a device; neither ROS nor a network once weights and wheels are in place.
 What is not installed (kornia, torchvision, poselib, compute-sanitizer) is said and left out.
 
-Exit status: 0 when everything passed, 1 when a build, a test or a gate failed, 2 when there is nothing to check on.
-Figures that miss their targets are shown and are no failure.
+Exit status: 0 when everything passed, 1 when a build, a test or a gate failed or anything of ours did not finish,
+2 when there is nothing to check on. Figures that miss their targets are shown and are no failure; neither is a peer
+that is missing or too slow.
 """
 
 from __future__ import annotations
@@ -20,24 +21,36 @@ import datetime
 import importlib
 import json
 import platform
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tools.build_cuda_engine import find_nvcc
 from tools.compiling import BuildError, run
 from tools.gpu_check import build, sanitizer, tests
-from tools.gpu_check.processes import start, wait
+from tools.gpu_check.processes import end_all, start, wait
 from tools.gpu_check.report import as_markdown, as_text, exit_status
-from tools.gpu_check.rows import Row, check, from_dict, not_run
+from tools.gpu_check.rows import UNFINISHED, Row, check, from_dict, unfinished
 
-PARTS = ("build", "tests", "gates", "benchmark", "sanitizer", "peers")
-# Seconds; together they stay below eight minutes.
-LIMITS_S = {"build": 180.0, "tests": 100.0, "gates": 40.0, "benchmark": 60.0, "sanitizer": 60.0, "peers": 75.0}
-TOTAL_S = 470.0
-_WORKERS = {"gates": "gates", "benchmark": "benchmark", "peers": "peers", "compiled": "peers"}  # and their modules
+# In the order of what matters most: seconds that each may take, while all together stay below eight minutes.
+LIMITS_S = {
+    "build": 200.0,
+    "memory": 30.0,
+    "gates": 60.0,
+    "benchmark": 60.0,
+    "tests": 120.0,
+    "memcheck": 75.0,
+    "peers": 30.0,
+    "racecheck": 45.0,
+    "compiled": 75.0,
+}
+PARTS = tuple(LIMITS_S)
+TOTAL_S = 465.0
+_SHORTEST_S = 5.0
+_WORKERS = {"memory": "memory", "gates": "gates", "benchmark": "benchmark", "peers": "peers", "compiled": "peers"}
 
 
 class UnusableError(RuntimeError):
@@ -51,10 +64,12 @@ def machine() -> dict[str, str]:
         UnusableError: it cannot.
     """
     try:
+        import numpy  # noqa: F401  what follows needs it, and torch does without
         import torch
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # the latter where one of torch's libraries is missing
         raise UnusableError(
-            f"{sys.executable} has no torch; install one that was built for CUDA, or name another Python (PYTHON=...)"
+            f"{sys.executable} has no torch and NumPy that work ({error}); install torch for CUDA and NumPy, "
+            "or name another Python (PYTHON=...)"
         ) from error
     if torch.version.cuda is None or not torch.cuda.is_available():
         built = torch.version.cuda or "none"
@@ -79,57 +94,57 @@ def machine() -> dict[str, str]:
     }
 
 
-def in_process(part: str, seconds: float, quick: bool) -> list[Row]:
-    """The rows of a part that runs in a process of its own, which may crash without taking the others along."""
+def in_process(part: str, seconds: float, quick: bool) -> Iterator[Row]:
+    """The rows of a part in a process of its own; what it had found before it crashed or took too long counts."""
     with tempfile.TemporaryDirectory() as folder:
-        rows = Path(folder) / "rows.json"
-        options = ["--worker", part, "--json", str(rows), *(["--quick"] if quick else [])]
+        lines = Path(folder) / "rows.jsonl"
+        options = ["--worker", part, "--json", str(lines), *(["--quick"] if quick else [])]
         status, output = wait(start([sys.executable, "-m", "tools.gpu_check", *options]), seconds)
-        if rows.is_file():
-            return [from_dict(row) for row in json.loads(rows.read_text())]
+        if lines.is_file():
+            # A line that was cut short has no end.
+            yield from (from_dict(json.loads(line)) for line in lines.read_text().splitlines(True) if line[-1] == "\n")
     if status is None:
-        return [not_run(_WORKERS[part], part, f"not finished within {seconds:.0f} s")]
-    print(output, file=sys.stderr)
-    last = (output.strip() or "no output").splitlines()[-1]
-    return [check(_WORKERS[part], part, False, f"ended with status {status}: {last}")]
+        yield unfinished(_WORKERS[part], f"{part}, the rest", seconds)
+    elif status != 0:
+        print(output, file=sys.stderr)
+        last = (output.strip() or "no output").splitlines()[-1]
+        yield check(_WORKERS[part], f"{part}, the rest", False, f"ended with status {status}: {last}")
 
 
-def run_parts(wanted: Sequence[str], quick: bool) -> list[Row]:
-    """All parts in their order; the sanitizer runs beside the peers, whose compilation leaves the device idle."""
+def work(part: str, options: argparse.Namespace) -> None:
+    """Writes the rows of a part, each as soon as it is known."""
+    worker = importlib.import_module(f"tools.gpu_check.{_WORKERS[part]}")
+    with Path(options.json).open("a") as file:
+        for row in worker.run(options):
+            file.write(json.dumps(row.as_dict()) + "\n")
+            file.flush()
+
+
+def run_parts(wanted: Sequence[str], quick: bool) -> Iterator[Row]:
+    """All parts, one after another: whatever is timed has the device for itself."""
     begin = time.monotonic()
-    rows: list[Row] = []
-    watched = None
     for part in (name for name in PARTS if name in wanted):
-        left = min(LIMITS_S[part], begin + TOTAL_S - time.monotonic())
-        print(f"[{time.monotonic() - begin:4.0f} s] {part} …", file=sys.stderr, flush=True)
-        if left < 5:
-            found = [not_run(part, part, "no time was left")]
+        spent = time.monotonic() - begin
+        left = min(LIMITS_S[part], TOTAL_S - spent)
+        print(f"[{spent:4.0f} s] {part} …", file=sys.stderr, flush=True)
+        if left < _SHORTEST_S:
+            yield unfinished(_WORKERS.get(part, part), part, 0.0)
         elif part == "build":
-            found = build.run(left)
+            yield from build.run(left)
         elif part == "tests":
-            found = tests.run(left)
-        elif part == "sanitizer":
-            watched, found = sanitizer.begin(), []
-            if "peers" not in wanted:
-                found = sanitizer.finish(watched, left)
-        elif part == "peers":
-            found = [*in_process("peers", left, quick), *in_process("compiled", left, quick)]
-            if "sanitizer" in wanted:
-                left = max(begin + TOTAL_S - time.monotonic(), 5.0)
-                found = [*sanitizer.finish(watched, min(LIMITS_S["sanitizer"], left)), *found]
+            yield from tests.run(left)
+        elif part in ("memcheck", "racecheck"):
+            yield from sanitizer.run(part, left)
         else:
-            found = in_process(part, left, quick)
-        rows += found
+            yield from in_process(part, left, quick)
     print(f"[{time.monotonic() - begin:4.0f} s] done", file=sys.stderr, flush=True)
-    return rows
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the parts that are wanted; the exit status."""
     options = _parser().parse_args(arguments)
     if options.worker:
-        worker = importlib.import_module(f"tools.gpu_check.{_WORKERS[options.worker]}")
-        Path(options.json).write_text(json.dumps([row.as_dict() for row in worker.run(options)]))
+        work(options.worker, options)
         return 0
     try:
         found = machine()
@@ -137,15 +152,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"gpu-check: {error}", file=sys.stderr)
         return 2
     wanted = [part for part in options.only if not (options.skip_tests and part == "tests")]
-    rows = run_parts(wanted, options.quick)
+    rows: list[Row] = []
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        for row in run_parts(wanted, options.quick):
+            rows.append(row)
+            save(found, rows, options)
+    except KeyboardInterrupt:
+        print("gpu-check: interrupted; what was found until now:", file=sys.stderr)
+        rows.append(Row("check", "the rest", UNFINISHED, note="interrupted"))
+        save(found, rows, options)
+    finally:
+        end_all()
     print(as_text(found, rows))
+    return exit_status(rows)
+
+
+def save(found: dict[str, str], rows: Sequence[Row], options: argparse.Namespace) -> None:
+    """Writes what is known so far."""
     result = Path(options.json)
     result.parent.mkdir(parents=True, exist_ok=True)
     result.write_text(json.dumps({"machine": found, "rows": [row.as_dict() for row in rows]}, indent=1) + "\n")
     if options.markdown:
         options.markdown.parent.mkdir(parents=True, exist_ok=True)
         options.markdown.write_text(as_markdown(found, rows))
-    return exit_status(rows)
 
 
 def _parts(text: str) -> list[str]:

@@ -8,7 +8,7 @@ import sys
 import time
 
 from tools.gpu_check.processes import start, wait
-from tools.gpu_check.rows import Row, check, not_run
+from tools.gpu_check.rows import Row, check, unfinished
 
 
 def run(seconds: float) -> list[Row]:
@@ -20,7 +20,7 @@ def run(seconds: float) -> list[Row]:
     for name, process in running.items():
         status, output = wait(process, begin + seconds - time.monotonic())
         if status is None:
-            rows.append(not_run("build", name, f"not finished within {seconds:.0f} s"))
+            rows.append(unfinished("build", name, seconds))
             continue
         if status != 0:
             print(output, file=sys.stderr)

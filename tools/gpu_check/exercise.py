@@ -1,8 +1,10 @@
 # Copyright 2026 The aliked_ros developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs every CUDA operator and every kernel of the CUDA engine once, on small inputs, for tools that watch them."""
+"""Runs every CUDA operator and every kernel of the CUDA engine, on small inputs, for tools that watch them."""
 
 from __future__ import annotations
+
+import sys
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ from aliked_ops import deform_conv2d, get_patches
 from aliked_ros.engine.cuda_engine import CudaEngine
 from aliked_ros.network.selection import Grid, Selection
 from aliked_ros.network.weights import load
+from tools.gpu_check.device import precisions
 
 DEVICE = "cuda"
 
@@ -46,7 +49,29 @@ def exercise_engine(model: str, precision: str) -> None:
     print(f"exercised {model} in {precision}: {len(previous or ())} features", flush=True)
 
 
-if __name__ == "__main__":
+def exercise_selection() -> None:
+    """Far more candidates than are wanted: of all scores, and of equal ones, which the cut has to tell apart."""
+    engine = CudaEngine(load("aliked-t16"), "fp16")
+    rng = np.random.default_rng(4)
+    noise = rng.integers(0, 256, (256, 352, 3), np.uint8)
+    tiles = np.tile(rng.integers(0, 256, (32, 32, 3), np.uint8), (8, 11, 1))
+    for image in (noise, tiles):
+        found = [len(engine.extract(image, Selection(count, 0.0))) for count in (10, 10, 100)]
+        print(f"exercised selection: {found} features", flush=True)
+
+
+def main(tool: str) -> None:
+    """Whatever a tool can watch in a minute."""
+    exercise_selection()
+    models = ["aliked-t16"] if tool == "racecheck" else ["aliked-t16", "aliked-n16", "aliked-n32"]
+    for model, precision in zip(models, ("fp16", "bf16", "fp32"), strict=False):
+        if precision in precisions():
+            exercise_engine(model, precision)
+    if tool == "racecheck":
+        return
+    exercise_engine("aliked-n16", "fp16")
     exercise_operators()
-    for each in (("aliked-t16", "fp16"), ("aliked-n16", "fp16"), ("aliked-n16", "bf16"), ("aliked-n32", "fp32")):
-        exercise_engine(*each)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import argparse
 import functools
+from collections.abc import Iterator
 
 import numpy as np
-import torch
 
 from aliked_ros.bench.frames import REAL_FRAMES, load_frames
 from aliked_ros.engine.cuda_engine import CudaEngine
@@ -16,6 +16,7 @@ from aliked_ros.features import Features
 from aliked_ros.frontend.config import MODEL_NAMES
 from aliked_ros.network.selection import Selection
 from aliked_ros.network.weights import load
+from tools.gpu_check.device import precisions
 from tools.gpu_check.rows import Row, check, not_run
 
 GOLDEN = REAL_FRAMES.parents[1] / "golden"
@@ -25,19 +26,23 @@ POSE_POINTS = {"fp16": 0.5, "bf16": 1.0}  # of AUC, against float32
 POSE_GAPS = (2, 3, 4)  # frames between the two of a pair
 
 
-def run(options: argparse.Namespace) -> list[Row]:
+def run(options: argparse.Namespace) -> Iterator[Row]:
     """All gates, or the reason why there are none."""
     if not GOLDEN.is_dir():
-        return [not_run("gates", "recorded outputs", f"{GOLDEN} is absent")]
+        yield not_run("gates", "recorded outputs", f"{GOLDEN} is absent")
+        return
     _, frames = load_frames()
-    precisions = [name for name in GATES if name != "bf16" or torch.cuda.get_device_capability()[0] >= 8]
-    rows = []
+    available = precisions()
+    for precision in GATES:
+        if precision not in available:
+            yield not_run("gates", precision, "this device's tensor cores lack it")
+    engines = {}
     for model in MODEL_NAMES:
-        engines = {precision: CudaEngine(load(model), precision) for precision in precisions}
-        rows += [golden_row(model, precision, engine, frames) for precision, engine in engines.items()]
-        if not options.quick:
-            rows += pose_rows(model, engines)
-    return rows
+        engines[model] = {precision: CudaEngine(load(model), precision) for precision in available}
+        for precision, engine in engines[model].items():
+            yield golden_row(model, precision, engine, frames)
+    for model in MODEL_NAMES if "fp32" in available and not options.quick else ():
+        yield from pose_rows(model, engines[model])
 
 
 def golden_row(model: str, precision: str, engine: CudaEngine, frames: list[np.ndarray]) -> Row:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -19,23 +20,28 @@ _PART = "peers"
 _NAMES = ("kornia's ALIKED aliked-n16, eager", "kornia's ALIKED aliked-n16, torch.compile")
 
 
-def run(options: argparse.Namespace) -> list[Row]:
+def run(options: argparse.Namespace) -> Iterator[Row]:
     """kornia's network as it comes, or compiled, which takes long; or why it is missing."""
     is_compiled = options.worker == "compiled"
     name = _NAMES[is_compiled]
     if is_compiled and options.quick:
-        return [not_run(_PART, name, "left out by --quick")]
+        yield not_run(_PART, name, "left out by --quick")
+        return
     try:
         network = kornia_network()
     except PeerMissingError as error:
-        return [not_run(_PART, name, str(error))]
+        yield not_run(_PART, name, str(error))
+        return
     tensors = as_tensors([fit(frame, SIZE) for frame in load_frames()[1][:NUM_IMAGES]])
     if not is_compiled:
-        return [figure(_PART, name, event_times(network, tensors, 10 if options.quick else 30))]
+        yield figure(_PART, name, event_times(network, tensors, 10 if options.quick else 30))
+        return
     try:
-        return [figure(_PART, name, event_times(torch.compile(network), tensors, 30))]
+        times = event_times(torch.compile(network), tensors, 30)
     except Exception as error:  # noqa: BLE001  compilers fail in ways of their own
-        return [not_run(_PART, name, str(error).strip().splitlines()[0])]
+        yield not_run(_PART, name, (str(error).strip() or type(error).__name__).splitlines()[0])
+    else:
+        yield figure(_PART, name, times)
 
 
 def kornia_network() -> Any:

@@ -1,9 +1,10 @@
 # Copyright 2026 The aliked_ros developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""Processes of the check: with our packages on their path, and ended when their time is over."""
+"""Processes of the check: with our packages on their path, and ended when their time is over or the check's own is."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+_running: list[subprocess.Popen[str]] = []
 
 
 def environment() -> dict[str, str]:
@@ -22,7 +24,7 @@ def environment() -> dict[str, str]:
 
 def start(command: Sequence[str]) -> subprocess.Popen[str]:
     """Starts a command in the repository's folder, in a session of its own."""
-    return subprocess.Popen(
+    process = subprocess.Popen(
         command,
         cwd=ROOT,
         env=environment(),
@@ -32,6 +34,8 @@ def start(command: Sequence[str]) -> subprocess.Popen[str]:
         errors="replace",
         start_new_session=True,
     )
+    _running.append(process)
+    return process
 
 
 def wait(process: subprocess.Popen[str], seconds: float) -> tuple[int | None, str]:
@@ -39,7 +43,23 @@ def wait(process: subprocess.Popen[str], seconds: float) -> tuple[int | None, st
     try:
         output, _ = process.communicate(timeout=max(seconds, 0.1))
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        _end(process)
         output, _ = process.communicate()
         return None, output
+    finally:
+        if process.returncode is not None:
+            _running.remove(process)
     return process.returncode, output
+
+
+def end_all() -> None:
+    """Ends what still runs, with its children."""
+    while _running:
+        process = _running.pop()
+        _end(process)
+        process.wait()
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has ended just now
+        os.killpg(process.pid, signal.SIGKILL)

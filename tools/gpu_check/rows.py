@@ -5,21 +5,21 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import ArrayLike
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
-FAILED, PASSED, NOT_RUN = "failed", "passed", "not run"
+FAILED, PASSED, NOT_RUN, UNFINISHED = "failed", "passed", "not run", "not finished"
 
 
 @dataclass(frozen=True)
 class Row:
     """A line of the table: a check that passes or fails, or a figure that has a target or none."""
 
-    part: str  # build, tests, gates, sanitizer, benchmark, peers
+    part: str
     name: str
-    state: str = ""  # FAILED, PASSED or NOT_RUN; empty for a figure
+    state: str = ""  # FAILED, PASSED, NOT_RUN or UNFINISHED; empty for a figure
     value: float | None = None
     low: float | None = None  # the quartiles of what was measured
     high: float | None = None
@@ -42,6 +42,8 @@ class Row:
 
 def figure(part: str, name: str, values: ArrayLike, unit: str = "ms", **options: Any) -> Row:
     """A figure that was measured several times: its median and quartiles."""
+    import numpy as np  # a machine that lacks it is told so before
+
     low, median, high = np.percentile(np.asarray(values, np.float64), (25, 50, 75))
     return Row(part, name, value=float(median), low=float(low), high=float(high), unit=unit, **options)
 
@@ -54,6 +56,11 @@ def check(part: str, name: str, passes: bool, note: str = "", **options: Any) ->
 def not_run(part: str, name: str, reason: str) -> Row:
     """What was left out, and why."""
     return Row(part, name, NOT_RUN, note=reason)
+
+
+def unfinished(part: str, name: str, seconds: float) -> Row:
+    """What took longer than it may."""
+    return Row(part, name, UNFINISHED, note=f"not finished within {seconds:.0f} s")
 
 
 def from_dict(data: dict[str, Any]) -> Row:

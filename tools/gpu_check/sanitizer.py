@@ -1,51 +1,48 @@
 # Copyright 2026 The aliked_ros developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""compute-sanitizer's memcheck over every operator and every kernel of the engine."""
+"""compute-sanitizer over every operator and every kernel of the engine: memory errors, and races in shared memory."""
 
 from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 from tools.build_cuda_engine import find_nvcc
 from tools.compiling import BuildError
 from tools.gpu_check.processes import start, wait
-from tools.gpu_check.rows import Row, check, not_run
+from tools.gpu_check.rows import Row, check, not_run, unfinished
 
-_NAME = "compute-sanitizer memcheck"
-
-
-def begin() -> subprocess.Popen[str] | None:
-    """Starts the tool where it is installed."""
-    tool = _find()
-    if tool is None:
-        return None
-    return start([tool, "--tool", "memcheck", sys.executable, "-m", "tools.gpu_check.exercise"])
+# Each tool's summary; racecheck counts hazards, of which a warning is one, too.
+_SUMMARIES = {
+    "memcheck": re.compile(r"ERROR SUMMARY: (\d+) error"),
+    "racecheck": re.compile(r"RACECHECK SUMMARY: (\d+) hazard"),
+}
 
 
-def finish(process: subprocess.Popen[str] | None, seconds: float) -> list[Row]:
-    """What it found."""
-    if process is None:
-        return [not_run("sanitizer", _NAME, "compute-sanitizer is not installed")]
-    status, output = wait(process, seconds)
+def run(tool: str, seconds: float) -> list[Row]:
+    """What ``memcheck`` or ``racecheck`` finds."""
+    name, program = f"compute-sanitizer {tool}", _find()
+    if program is None:
+        return [not_run("sanitizer", name, "compute-sanitizer is not installed")]
+    command = [program, "--tool", tool, sys.executable, "-m", "tools.gpu_check.exercise", tool]
+    status, output = wait(start(command), seconds)
     if status is None:
-        return [not_run("sanitizer", _NAME, f"not finished within {seconds:.0f} s")]
-    row = judge(status, output)
+        return [unfinished("sanitizer", name, seconds)]
+    row = judge(tool, status, output)
     if row.state != "passed":
         print(output, file=sys.stderr)
     return [row]
 
 
-def judge(status: int, output: str) -> Row:
+def judge(tool: str, status: int, output: str) -> Row:
     """A row out of what the tool printed."""
-    found = re.search(r"ERROR SUMMARY: (\d+) error", output)
+    name, found = f"compute-sanitizer {tool}", _SUMMARIES[tool].search(output)
     exercised = output.count("exercised ")
     if found is None:
-        return check("sanitizer", _NAME, False, f"it ended with status {status} and no summary")
-    return check("sanitizer", _NAME, status == 0 and found[1] == "0" and exercised > 0,
+        return check("sanitizer", name, False, f"it ended with status {status} and no summary")
+    return check("sanitizer", name, status == 0 and found[1] == "0" and exercised > 0,
                  f"{found[1]} errors in {exercised} exercises")  # fmt: skip
 
 
