@@ -150,7 +150,7 @@ class VerificationConfig(Config):
 
     geometry: str = option(
         "none",
-        "model that matches must agree with; essential needs a calibration",
+        "model that matches must agree with, from frame to frame and between cameras; essential needs calibrations",
         choices=("none", "fundamental", "essential", "homography"),
         live=True,
     )

@@ -45,6 +45,7 @@ class FrameResult:
     stamp_ref_ns: int | None
     timings_ms: Mapping[str, float]  # preprocess, inference, match
     depth_m: Float32Array | None = None  # (N,) of the features, NaN where unknown; None without a depth image
+    camera: Camera | None = None  # the calibration; None without one for this image's size
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,6 +210,7 @@ class Frontend:
             stamp_ref_ns=None if previous is None else previous.stamp_ns,
             timings_ms={**self._extractor.last_timings_ms, "match": match_ms},
             depth_m=depths_m,
+            camera=camera,
         )
         self._previous = _Previous(features, self._num_frames, stamp_ns)
         self._num_frames += 1

@@ -20,9 +20,12 @@ _SEED = 0  # the same matches give the same inliers
 _MIN_ITERATIONS = 50  # PoseLib's own default is 1000, which leaves nothing to stop early
 
 
-def verify(matches: Matches, config: VerificationConfig, camera: Camera | None) -> Matches:
+def verify(
+    matches: Matches, config: VerificationConfig, camera: Camera | None, camera_ref: Camera | None = None
+) -> Matches:
     """The matches with ``inliers`` and ``model`` filled in.
 
+    The reference was taken by the same camera unless ``camera_ref`` is given.
     Where no model has ``min_inliers`` inliers nothing was verified: both stay ``None``, and a consumer sees so.
 
     Raises:
@@ -36,14 +39,14 @@ def verify(matches: Matches, config: VerificationConfig, camera: Camera | None) 
         )
     if len(matches) < config.min_inliers:
         return matches
-    model, inliers = _estimate(matches, config, camera)
+    model, inliers = _estimate(matches, config, camera, camera_ref)
     if model is None or inliers.sum() < config.min_inliers:
         return matches
     return dataclasses.replace(matches, inliers=inliers, model=model)
 
 
 def _estimate(
-    matches: Matches, config: VerificationConfig, camera: Camera | None
+    matches: Matches, config: VerificationConfig, camera: Camera | None, camera_ref: Camera | None
 ) -> tuple[TwoViewModel | None, NDArray[np.bool_]]:
     ransac: dict[str, Any] = {
         "min_iterations": min(_MIN_ITERATIONS, config.max_iterations),
@@ -51,7 +54,7 @@ def _estimate(
         "seed": _SEED,
     }
     if config.geometry == "essential" and camera is not None:
-        return _estimate_essential(matches, config, camera, ransac)
+        return _estimate_essential(matches, config, camera, camera_ref, ransac)
     reference, current = matches.xy_ref.astype(np.float64), matches.xy.astype(np.float64)
     if config.geometry == "fundamental":
         ransac["max_epipolar_error"] = config.max_error_px
@@ -86,11 +89,11 @@ def estimate_relative_pose(
 
 
 def _estimate_essential(
-    matches: Matches, config: VerificationConfig, camera: Camera, ransac: dict[str, Any]
+    matches: Matches, config: VerificationConfig, camera: Camera, camera_ref: Camera | None, ransac: dict[str, Any]
 ) -> tuple[TwoViewModel | None, NDArray[np.bool_]]:
     """The essential matrix of undistorted points."""
     ransac["max_epipolar_error"] = config.max_error_px
-    pose, info = estimate_relative_pose(matches, camera, ransac, {})
+    pose, info = estimate_relative_pose(matches, camera, ransac, {}, camera_ref)
     tx, ty, tz = pose.t
     cross = np.array([[0.0, -tz, ty], [tz, 0.0, -tx], [-ty, tx, 0.0]])
     return _model(ModelType.ESSENTIAL, cross @ pose.R), _inliers(info)

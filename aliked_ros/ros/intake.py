@@ -67,6 +67,7 @@ class Intake:
         self._changed = threading.Condition()
         self._closed = False
         self._woken = False
+        self._is_idle = False  # the thread waits, because no image can be processed yet
         self._queues: list[deque[Arrival]] = [deque() for _ in range(num_cameras)]
         self._last: list[tuple[int, float] | None] = [None] * num_cameras  # stamp and arrival of the newest image
         self._depths = [_DepthBuffer() for _ in range(num_cameras)]
@@ -85,7 +86,7 @@ class Intake:
             self._settings = settings
 
     def put(self, camera: int, message: Any, stamp_ns: int) -> None:
-        """Adds an image; one for which there is no room drops the camera's oldest."""
+        """Adds an image; where there is no room the camera's oldest is dropped, or processed if nothing else is."""
         with self._changed:
             now, settings = self._clock(), self._settings
             self._count(received=1)
@@ -98,9 +99,13 @@ class Intake:
             waiting = self._queues[camera]
             self._last[camera] = (stamp_ns, now)
             waiting.append(Arrival(camera, message, stamp_ns, now))
-            while len(waiting) > settings.capacity:
-                waiting.popleft()
-                self._supersede(camera)
+            if not self._is_idle:
+                while len(waiting) > settings.capacity:
+                    waiting.popleft()
+                    self._supersede(camera)
+            elif len(waiting) > settings.capacity:
+                # Else, at a high rate, every image would be pushed out before its wait for what is missing ends.
+                self._is_idle = False
             self._changed.notify()
 
     def put_depth(self, camera: int, message: Any, stamp_ns: int) -> None:
@@ -152,6 +157,11 @@ class Intake:
 
     def _choose(self, now: float) -> tuple[list[Arrival], float | None]:
         """The images to process now, or none and how long to wait at most until there may be some."""
+        batch, wait_s = self._find(now)
+        self._is_idle = not batch
+        return batch, wait_s
+
+    def _find(self, now: float) -> tuple[list[Arrival], float | None]:
         if self._settings.in_order:
             heads = [waiting[0] for waiting in self._queues if waiting]
             candidates = sorted(heads, key=lambda a: a.stamp_ns)[:1]
@@ -181,6 +191,8 @@ class Intake:
 
     def _remaining_wait_s(self, pivot: Arrival, group: list[Arrival], now: float) -> float:
         """How long what is missing of these images may still be waited for; 0 or less when nothing is."""
+        if any(self._is_pushed_out(arrival) for arrival in group):
+            return 0.0
         waits = [0.0]
         present = {arrival.camera for arrival in group}
         for camera, last in enumerate(self._last):
@@ -191,6 +203,11 @@ class Intake:
         if self._settings.depth:
             waits += [self._depths[a.camera].remaining_wait_s(a, now, self._settings) for a in group]
         return max(waits)
+
+    def _is_pushed_out(self, arrival: Arrival) -> bool:
+        """Whether there is no more room for the image, and it must be processed now if ever."""
+        waiting = self._queues[arrival.camera]
+        return waiting[0] is arrival and len(waiting) > self._settings.capacity
 
     def _finish(self, group: list[Arrival], now: float) -> list[Arrival]:
         """Removes the images of a moment, and says of each whether it lacks another camera's."""

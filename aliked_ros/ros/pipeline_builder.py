@@ -111,7 +111,13 @@ class PipelineBuilder:
         ]
         stereo: StereoMatcher | None = None
         if len(streams) > 1:
-            stereo = StereoMatcher(self._node, loaded.matcher, self._settings.get(TrackingConfig), self._frame_log)
+            stereo = StereoMatcher(
+                self._node,
+                loaded.matcher,
+                self._settings.get(TrackingConfig),
+                self._settings.get(VerificationConfig),
+                self._frame_log,
+            )
         pipeline.start(streams, stereo)
         return pipeline, stereo
 

@@ -20,7 +20,8 @@ from aliked_ros.ros.log_files import StereoEntry
 from aliked_ros.ros.publishing import ResultPublisher, is_wanted
 
 if TYPE_CHECKING:
-    from aliked_ros.frontend.config import TrackingConfig
+    from aliked_ros.features import Matches as FeatureMatches
+    from aliked_ros.frontend.config import TrackingConfig, VerificationConfig
     from aliked_ros.frontend.frontend import FrameResult
     from aliked_ros.frontend.matchers import Matcher
 
@@ -33,12 +34,17 @@ class StereoMatcher:
     Args:
         node: publishes.
         matcher: what matches, of the front-ends' too.
-        config: what a match must be; may be set between two calls.
+        config: what a match must be; may be set between two calls, like the next.
+        verification: which geometry matches must agree with.
         log: gets the matches, too.
     """
 
-    def __init__(self, node: Node, matcher: Matcher, config: TrackingConfig, log: FrameLog) -> None:
+    def __init__(
+        self, node: Node, matcher: Matcher, config: TrackingConfig, verification: VerificationConfig, log: FrameLog
+    ) -> None:
         self.config = config
+        self.verification = verification
+        self._unverified: set[str] = set()  # the cameras of which that was said
         self._matcher = matcher
         self._node = node
         self._log = log
@@ -51,8 +57,9 @@ class StereoMatcher:
         if len(found) < 2 or not (is_wanted(self._publisher) or self._log.wants_messages):
             return
         topics, result, header = found[0]
-        for other_topics, other, other_header in found[1:]:
-            matches = self._matcher.match(result.features, other.features, self.config)
+        for pair in found[1:]:
+            other_topics, other, other_header = pair
+            matches = self._match(found[0], pair)
             meta, meta_ref = topics.meta(result, header), other_topics.meta(other, other_header)
             self._publisher.publish(
                 matches_to_message(
@@ -66,6 +73,25 @@ class StereoMatcher:
             )
             self._log.offer(
                 functools.partial(StereoEntry, time.time_ns(), self._publisher.topic_name, matches, meta, meta_ref)
+            )
+
+    def _match(self, found: Found, other: Found) -> FeatureMatches:
+        from aliked_ros.frontend.verification import verify  # as late as the network
+
+        (topics, result, _), (other_topics, other_result, _) = found, other
+        matches = self._matcher.match(result.features, other_result.features, self.config)
+        if self.verification.geometry == "essential" and (result.camera is None or other_result.camera is None):
+            self._say_unverified(topics.source_id, other_topics.source_id)
+            return matches
+        self._unverified.discard(other_topics.source_id)
+        return verify(matches, self.verification, result.camera, other_result.camera)
+
+    def _say_unverified(self, name: str, other: str) -> None:
+        """Says so once, and again when it has changed in between."""
+        if other not in self._unverified:
+            self._unverified.add(other)
+            self._node.get_logger().warning(
+                f"matches between {name} and {other} are not verified: geometry essential needs the calibration of both"
             )
 
     def close(self) -> None:

@@ -305,7 +305,7 @@ class TrackerNode(WatchedLifecycleNode):
             )
             frontend.reconfigure(tracking, verification)
             if stereo is not None:
-                stereo.config = tracking
+                stereo.config, stereo.verification = tracking, verification
 
         if self._is_active:
             self._frame_log.use(self._settings.get(LogConfig))

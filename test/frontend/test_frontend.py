@@ -51,7 +51,9 @@ def test_tracks_follow_a_known_motion(extractor: Extractor) -> None:
 def test_a_calibration_gives_normalised_coordinates_and_velocity(extractor: Extractor) -> None:
     frontend = Frontend(extractor, camera=CAMERA)
     frontend(view(0), 0)
-    tracks = frontend(view(1), FRAME_NS).tracks
+    result = frontend(view(1), FRAME_NS)
+    assert result.camera is CAMERA
+    tracks = result.tracks
     assert tracks.xy_norm is not None
     assert tracks.velocity is not None
     np.testing.assert_allclose(tracks.xy_norm, (tracks.xy - [160, 120]) / 300, atol=1e-5)
@@ -64,7 +66,7 @@ def test_a_calibration_of_another_size_is_not_used(extractor: Extractor, caplog:
     frontend = Frontend(extractor, camera=Camera(640, 480, 500, 500, 320, 240))
     with caplog.at_level(logging.WARNING):
         results = [frontend(view(step), step) for step in range(3)]
-    assert all(result.tracks.xy_norm is None for result in results)
+    assert all(result.tracks.xy_norm is None and result.camera is None for result in results)
     assert [record.message for record in caplog.records] == [
         "the calibration is for 640×480 pixels and not used for an image of 320×240"
     ]

@@ -21,13 +21,15 @@ def rotation_y(angle: float) -> np.ndarray:
     return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
 
 
-def two_views(camera: Camera, *, planar: bool = False, seed: int = 0) -> tuple[Matches, np.ndarray]:
+def two_views(
+    camera: Camera, *, camera_ref: Camera | None = None, planar: bool = False, seed: int = 0
+) -> tuple[Matches, np.ndarray]:
     """Exact projections of 200 points in two views, the last NUM_OUTLIERS of them displaced, and the true inliers."""
     rng = np.random.default_rng(seed)
     depth = np.full(200, 2.5) if planar else rng.uniform(1.5, 4.0, 200)
     points = np.stack([rng.uniform(-0.6, 0.6, 200) * depth, rng.uniform(-0.4, 0.4, 200) * depth, depth], 1)
     moved = points @ rotation_y(0.05).T + [0.2, 0.05, -0.03]
-    reference, current = camera.project(points), camera.project(moved)
+    reference, current = (camera_ref or camera).project(points), camera.project(moved)
     current[-NUM_OUTLIERS:] += rng.uniform(20, 60, (NUM_OUTLIERS, 2)) * rng.choice([-1, 1], (NUM_OUTLIERS, 2))
     indices = np.arange(200, dtype=np.uint32)
     truth = indices < 200 - NUM_OUTLIERS
@@ -82,6 +84,24 @@ def test_essential_matrix_constrains_normalised_points() -> None:
     residual = np.abs(np.sum(current * (reference @ model.matrix.T), 1))
     assert np.median(residual[truth]) < 1e-3
     assert np.median(residual[~truth]) > 1e-2
+
+
+def test_essential_matrix_of_two_different_cameras() -> None:
+    other = Camera(640, 480, 420.0, 425.0, 310.0, 250.0, "equidistant", (0.02, -0.01, 0.003, 0.0))
+    matches, truth = two_views(CAMERA, camera_ref=other)
+    config = VerificationConfig(geometry="essential", max_error_px=1.0)
+    verified = verify(matches, config, CAMERA, other)
+    assert verified.inliers is not None
+    assert verified.inliers[truth].all()
+    assert verified.inliers[~truth].mean() < 0.2
+    assert verified.model is not None
+    ones = np.ones((len(matches), 1))
+    current = np.hstack([CAMERA.normalise(matches.xy), ones])
+    reference = np.hstack([other.normalise(matches.xy_ref), ones])
+    residual = np.abs(np.sum(current * (reference @ verified.model.matrix.T), 1))
+    assert np.median(residual[truth]) < 1e-3
+    mistaken = verify(matches, config, CAMERA).inliers
+    assert mistaken is None or mistaken[truth].mean() < 0.8, "the reference's own calibration matters"
 
 
 def test_homography_maps_reference_to_current() -> None:

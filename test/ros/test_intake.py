@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 
 import pytest
 
@@ -165,6 +166,55 @@ def test_an_image_that_waits_does_not_hold_up_one_that_is_ready() -> None:
     (arrival,) = bench.intake.take() or []
     assert (arrival.message, arrival.depth) == ("0@0", "of the first")
     assert bench.drops == []
+
+
+def stream(bench: Bench, period_ms: int, right_until_ms: int = 0) -> list[tuple[int, list[str]]]:
+    """What a thread with nothing else to do takes of three seconds of the left camera's images, and when, in ms."""
+    taken, start_s = [], bench.now
+    for now_ms in range(3000):
+        bench.now = start_s + now_ms / 1e3
+        if now_ms % period_ms == 0:
+            bench.put(LEFT, now_ms)
+            if now_ms < right_until_ms:
+                bench.put(RIGHT, now_ms)
+        while batch := bench.choose()[0]:
+            taken.append((now_ms, batch))
+    return taken
+
+
+@pytest.mark.parametrize("period_ms", [5, 10, 16, 33, 50])
+@pytest.mark.parametrize("in_order", [False, True])
+def test_images_without_depth_are_processed_at_any_rate(period_ms: int, in_order: bool) -> None:
+    bench = Bench(1, in_order=in_order, depth=True, depth_slop_ns=20 * MS, depth_timeout_s=0.1)
+    taken = stream(bench, period_ms)
+    assert bench.drops == [], "whoever waits in vain waits no longer than there is room for"
+    assert [batch for _, batch in taken] == [[f"0@{stamp}"] for stamp in range(0, 3000, period_ms)][: len(taken)]
+    assert taken[-1][0] >= 3000 - period_ms
+    if period_ms == 50:
+        assert taken[0][0] == 100, "the whole timeout, where there is room"
+
+
+@pytest.mark.parametrize("period_ms", [5, 10, 16, 33, 50])
+def test_a_camera_keeps_its_rate_when_another_dies(period_ms: int) -> None:
+    bench = Bench()
+    taken = stream(bench, period_ms, right_until_ms=1000)
+    assert all(len(batch) == 2 for now_ms, batch in taken if now_ms < 1000)
+    alone = [now_ms for now_ms, batch in taken if now_ms >= 1000 and len(batch) == 1]
+    assert max(later - earlier for earlier, later in pairwise([1000, *alone])) <= 30 + 2 * period_ms
+    # What waited for the dead camera is given up for newer images once that is no longer waited for.
+    assert len(bench.drops) <= 3
+
+
+def test_a_thread_that_is_busy_finds_the_newest_images() -> None:
+    bench = Bench(1, depth=True, depth_slop_ns=5 * MS, depth_timeout_s=0.1)
+    bench.put(LEFT, 0)
+    bench.intake.put_depth(LEFT, "depth", 0)
+    assert bench.choose()[0] == ["0@0"]
+    for stamp in range(10, 60, 10):  # meanwhile
+        bench.put(LEFT, stamp)
+    assert bench.drops == [LEFT] * 2
+    bench.intake.put_depth(LEFT, "depth", 50 * MS)
+    assert bench.choose()[0] == ["0@50"]
 
 
 @pytest.mark.parametrize("offset_ms", [1, 16])

@@ -21,7 +21,15 @@ pytest.importorskip("lifecycle_msgs", reason="lifecycle_msgs is not installed")
 from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from node_harness import Station, TrackerBench, parameter_arguments, wait_until
+from node_harness import (
+    EXIT_WITHIN_S,
+    Station,
+    TrackerBench,
+    elapsed_s,
+    parameter_arguments,
+    require_exit_in_time,
+    wait_until,
+)
 
 from aliked_msgs.msg import TrackerStatus
 from aliked_ros.ros.child import NodeProcess
@@ -156,7 +164,7 @@ def test_what_is_disabled_before_activation_stays_so(ros_context: Any, tmp_path:
     ],
     ids=["unconfigured", "inactive", "active", "deactivated", "cleaned up", "finalized"],
 )
-def test_signals_end_it_in_every_state(
+def test_signals_end_it_in_every_state_within_two_seconds(
     ros_context: Any, tmp_path: Path, number: signal.Signals, transitions: int, expected: int
 ) -> None:
     sequence = (
@@ -166,37 +174,46 @@ def test_signals_end_it_in_every_state(
         Transition.TRANSITION_CLEANUP,
         Transition.TRANSITION_UNCONFIGURED_SHUTDOWN,
     )
-    station = Station(ros_context)
-    log = tmp_path / "tracker.log"
     arguments = parameter_arguments(model="aliked-t16", autostart=False)
-    try:
-        with NodeProcess("aliked_ros.ros.tracker", arguments, log) as process:
-            for transition in sequence[:transitions]:
-                assert change(station, transition)
-            assert state(station) == expected
-            process.stop(number)
-    finally:
-        station.close()
-    assert "Traceback" not in log.read_text()
+
+    def attempt(directory: Path) -> float:
+        station, log = Station(ros_context), directory / "tracker.log"
+        try:
+            with NodeProcess("aliked_ros.ros.tracker", arguments, log) as process:
+                for transition in sequence[:transitions]:
+                    assert change(station, transition)
+                assert state(station) == expected
+                taken_s = elapsed_s(lambda: process.stop(number))
+        finally:
+            station.close()
+        assert "Traceback" not in log.read_text()
+        return taken_s
+
+    require_exit_in_time(attempt, tmp_path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_it_while_a_service_has_it_configured(
-    ros_context: Any, tmp_path: Path, number: signal.Signals
+    ros_context: Any, tmp_path: Path, import_lock_s: float, number: signal.Signals
 ) -> None:
-    station, log = Station(ros_context), tmp_path / "tracker.log"
     arguments = [*parameter_arguments(model="aliked-t16", autostart=False), "--log-level", "tracker:=debug"]
-    client = station.node.create_client(ChangeState, "/tracker/change_state")
-    try:
-        with NodeProcess("aliked_ros.ros.tracker", arguments, log) as process:
-            wait_until(client.service_is_ready, "the service")
-            client.call_async(ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE)))
-            wait_until(lambda: "loading the network" in log.read_text(), "the transition's begin")
-            process.stop(number)
-    finally:
-        station.node.destroy_client(client)
-        station.close()
-    assert "Traceback" not in log.read_text()
+
+    def attempt(directory: Path) -> float:
+        station, log = Station(ros_context), directory / "tracker.log"
+        client = station.node.create_client(ChangeState, "/tracker/change_state")
+        try:
+            with NodeProcess("aliked_ros.ros.tracker", arguments, log) as process:
+                wait_until(client.service_is_ready, "the service")
+                client.call_async(ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE)))
+                wait_until(lambda: "loading the network" in log.read_text(), "the transition's begin")
+                taken_s = elapsed_s(lambda: process.stop(number))
+        finally:
+            station.node.destroy_client(client)
+            station.close()
+        assert "Traceback" not in log.read_text()
+        return taken_s
+
+    require_exit_in_time(attempt, tmp_path, EXIT_WITHIN_S + import_lock_s)
 
 
 def test_a_calibration_that_cannot_be_read_leaves_nothing_behind(ros_context: Any, tmp_path: Path) -> None:

@@ -7,8 +7,6 @@ from __future__ import annotations
 import os
 import pickle
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,16 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("aliked_msgs.msg._features", reason="aliked_msgs is not built: source env.sh")
 
-from node_harness import TIMEOUT_S, parameter_arguments, run_node, wait_until
+from node_harness import (
+    EXIT_WITHIN_S,
+    TIMEOUT_S,
+    elapsed_s,
+    parameter_arguments,
+    require_exit_in_time,
+    run_node,
+    started,
+    wait_until,
+)
 
 from aliked_ros.network import weights
 
@@ -102,18 +109,23 @@ def test_missing_weights_are_refused_without_the_network(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("moment", ["loading", "running"])
-def test_signals_end_it_cleanly(number: signal.Signals, moment: str, tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    command = [sys.executable, "-m", MODULE, "--ros-args", "--log-level", "tracker:=debug"]
-    awaited = {"loading": "loading the network", "running": "ready: "}[moment]
-    with log.open("wb") as file:
-        process = subprocess.Popen([*command, *parameter_arguments(model="aliked-t16")], stdout=file, stderr=file)
-    try:
-        wait_until(lambda: awaited in log.read_text(), awaited)
-        process.send_signal(number)
-        assert process.wait(TIMEOUT_S) == 0
-    finally:
-        process.kill()
-        process.wait()
-    assert "Traceback" not in log.read_text()
-    assert "FATAL" not in log.read_text()
+def test_signals_end_it_cleanly_and_in_time(
+    number: signal.Signals, moment: str, tmp_path: Path, import_lock_s: float
+) -> None:
+    command = ["-m", MODULE, "--ros-args", "--log-level", "tracker:=debug", *parameter_arguments(model="aliked-t16")]
+    awaited, within_s = {
+        "loading": ("loading the network", EXIT_WITHIN_S + import_lock_s),
+        "running": ("ready: ", EXIT_WITHIN_S),
+    }[moment]
+
+    def attempt(directory: Path) -> float:
+        log = directory / "log"
+        with started(log, *command) as process:
+            wait_until(lambda: awaited in log.read_text(), awaited)
+            process.send_signal(number)
+            taken_s = elapsed_s(lambda: process.wait(TIMEOUT_S))
+            assert process.returncode == 0
+        assert "FATAL" not in log.read_text()
+        return taken_s
+
+    require_exit_in_time(attempt, tmp_path, within_s)
