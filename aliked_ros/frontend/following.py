@@ -142,7 +142,13 @@ def _with_new(matches: Matches, kept: Rows, features: Features, source: Rows, tr
 def _motion_beside(xy: Float32Array, before: Float32Array, after: Float32Array) -> Float32Array:
     """How far points (N, 2) are expected to have moved: the median of their neighbours among others (M, 2)."""
     count = min(_NEIGHBOURS, len(before))
-    nearest = np.argpartition(_squared_distances(xy, before), count - 1, axis=1)[:, :count]
+    # Positive floats are ordered as their bits are. The last ones make room for the column, so that plain numbers are
+    # partitioned, which is several times as fast as for indices; distances alike to a hundredth may change places.
+    column_bits = (1 << (len(before) - 1).bit_length()) - 1
+    keys = _squared_distances(xy, before).view(np.int32) & ~np.int32(column_bits) | np.arange(
+        len(before), dtype=np.int32
+    )
+    nearest = np.partition(keys, count - 1, axis=1)[:, :count] & np.int32(column_bits)
     return np.asarray(np.median((after - before)[nearest], axis=1), np.float32)
 
 
