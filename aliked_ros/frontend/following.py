@@ -165,5 +165,9 @@ def _mutual_nearest(a: Float32Array, b: Float32Array, radius_px: float) -> tuple
 
 def _squared_distances(a: Float32Array, b: Float32Array) -> NDArray[np.float32]:
     """(N, M) of points (N, 2) and (M, 2)."""
-    x, y = a[:, 0, None] - b[:, 0], a[:, 1, None] - b[:, 1]
-    return x * x + y * y
+    # In place, for these are the largest arrays here.
+    x, y = a[:, 0, None] - np.ascontiguousarray(b[:, 0]), a[:, 1, None] - np.ascontiguousarray(b[:, 1])
+    x *= x
+    y *= y
+    x += y
+    return x
