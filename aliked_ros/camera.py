@@ -14,6 +14,10 @@ from aliked_ros.errors import CalibrationError
 
 # How many coefficients each ROS distortion model may carry (sensor_msgs/distortion_models.hpp, OpenCV calib3d).
 _COEFFICIENT_COUNTS = {"plumb_bob": (0, 4, 5), "rational_polynomial": (8, 12, 14), "equidistant": (4,)}
+_GRID = 9  # pixels along each side of the image at which distortion is tried
+_MAX_RETURN_PX = 1.0  # from a pixel to its ray and back
+_MIN_INVERTIBLE = 0.5  # share of the pixels that must come back
+_MIN_BENT = 0.5  # of the tangent that a pixel would have without distortion, as a median
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +25,8 @@ class Camera:
     """Intrinsic calibration of one camera.
 
     Raises:
-        CalibrationError: a focal length is not positive, a value is not finite, or the model is unknown.
+        CalibrationError: a focal length is not positive, a value is not finite, the model is unknown, the principal
+            point is far outside the image, or the distortion cannot be undone in most of it.
     """
 
     width: int  # pixels
@@ -45,6 +50,36 @@ class Camera:
             )
         if self.width <= 0 or self.height <= 0:
             raise CalibrationError(f"calibration is for an image of {self.width}×{self.height} pixels")
+        for name, value, size in (("cx", self.cx, self.width), ("cy", self.cy, self.height)):
+            if not -size <= value <= 2 * size:  # a cut-out may lie beside it
+                raise CalibrationError(
+                    f"{name} = {value} lies far outside an image of {self.width}×{self.height} pixels; is this the "
+                    "calibration of another camera, or of another image size?"
+                )
+        if any(self.distortion) and self.distortion_model != "equidistant":  # a fisheye sees what no plane z = 1 has
+            self._check_distortion()
+
+    def _check_distortion(self) -> None:
+        """A wide lens's model may fold over in the corners, but not where most of the image is."""
+        x, y = np.meshgrid(*(np.linspace(0, size - 1, _GRID) for size in (self.width, self.height)))
+        pixels = np.stack([x.ravel(), y.ravel()], 1)
+        with np.errstate(all="ignore"):
+            rays = self.normalise(pixels.astype(np.float32)).astype(np.float64)
+            back = self.project(np.hstack([rays, np.ones((len(rays), 1))]))
+            share = float((np.linalg.norm(back - pixels, axis=1) <= _MAX_RETURN_PX).mean())  # NaN fails
+            straight = np.hypot((pixels[:, 0] - self.cx) / self.fx, (pixels[:, 1] - self.cy) / self.fy)
+            bent = float(np.median(np.hypot(*rays.T)) / max(float(np.median(straight)), 1e-9))
+        remedy = "calibrate the camera, and look for coefficients in another order or of another model"
+        if share < _MIN_INVERTIBLE:
+            raise CalibrationError(
+                f"the distortion {self.distortion} cannot be undone in {1 - share:.0%} of the image: no lens bends so; "
+                f"{remedy}"
+            )
+        if bent < _MIN_BENT:
+            raise CalibrationError(
+                f"the distortion {self.distortion} leaves {bent:.0%} of the angle that the focal length gives: no lens "
+                f"bends so; {remedy}"
+            )
 
     def _check_model(self) -> None:
         counts = _COEFFICIENT_COUNTS.get(self.distortion_model)

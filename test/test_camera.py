@@ -31,6 +31,13 @@ def test_the_principal_point_is_the_optical_axis() -> None:
     np.testing.assert_allclose(camera.normalise(np.array([[820.5, 239.5]], np.float32)), [[1, 0]], atol=1e-6)
 
 
+def test_cut_outs_and_wide_lenses_are_possible() -> None:
+    Camera(320, 240, 500, 500, -200.0, 400.0)  # of a larger image, beside its centre
+    Camera(640, 480, 260, 260, 320, 240, "plumb_bob", (-0.32, 0.08, 0, 0))  # 102 degrees, as VINS-Mono's examples
+    Camera(752, 480, 458.654, 457.296, 367.215, 248.375, "plumb_bob", (-0.28340811, 0.07395907, 0.00019359, 1.76e-05))
+    Camera(848, 800, 286.0, 286.0, 425.0, 400.0, "equidistant", (-0.0059, 0.0406, -0.0377, 0.0060))  # 163 degrees
+
+
 def test_no_points() -> None:
     camera = TUM_CAMERAS["fr1"]
     assert camera.normalise(np.empty((0, 2), np.float32)).shape == (0, 2)
@@ -48,6 +55,11 @@ def test_no_points() -> None:
         ((640, 480, 500, 500, 320, 240, "plumb_bob", (0.1, 0.2)), "takes 0 or 4 or 5"),
         ((640, 480, 500, 500, 320, 240, "plumb_bob", (0.1, 0.2, float("inf"), 0)), "not finite"),
         ((640, 480, 500, 500, 320, 240, "equidistant", (0.1,)), "takes 4"),
+        ((640, 480, 500, 500, 9319.5, 240), "cx = 9319.5 lies far outside an image of 640×480"),
+        ((640, 480, 500, 500, 320, -481), "cy = -481 lies far outside"),
+        ((640, 480, 500, 500, 320, 240, "plumb_bob", (50.0, 0, 0, 0)), "leaves 37% of the angle"),
+        ((640, 480, 500, 500, 320, 240, "plumb_bob", (-5.0, 0, 0, 0)), "cannot be undone in"),
+        ((640, 480, 500, 500, 320, 240, "plumb_bob", (1e300, 0, 0, 0)), "cannot be undone in 100%"),
     ],
 )
 def test_impossible_calibrations_are_refused(arguments: tuple[object, ...], message: str) -> None:

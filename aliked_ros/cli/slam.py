@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,7 @@ ground truth with a scale. No frame is dropped, and the same input gives the sam
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the subcommand ``slam``."""
     from aliked_ros.frontend.config import ExtractorConfig
+    from aliked_ros.io.sources.folder import DEFAULT_FRAME_RATE_HZ
     from aliked_ros.offline.config import SequenceConfig
     from aliked_ros.sim.config import SimulationConfig
 
@@ -60,6 +62,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add_option(parser, "start_s", type=float, default=0.0, metavar="S", help="seconds to skip [0]")
     add_option(parser, "duration_s", type=float, default=None, metavar="S", help="seconds to process [to the end]")
+    add_option(parser, "image_topic", default=None, metavar="TOPIC", help="which images of a bag [its only ones]")
+    add_option(
+        parser,
+        "frame_rate",
+        type=float,
+        default=DEFAULT_FRAME_RATE_HZ,
+        metavar="HZ",
+        help="of a folder whose file names are no times [%(default)g]",
+    )
     add_option(parser, "no_plot", action="store_true", help=f"no {PICTURE}; matplotlib is not needed then")
     add_config_options(parser, ExtractorConfig, ("model", "device", "precision", "max_keypoints", "offline"))
     simulation = parser.add_argument_group("simulated sequences")
@@ -94,6 +105,12 @@ def run(args: argparse.Namespace) -> int:
             draw(result, report, path)
     print(_summary(report))
     print(f"written: {', '.join(str(output / name) for name in _written(args))}")
+    if result.error is not None:
+        count = result.num_frames
+        print(f"what is above is of the {count} frames before an error", file=sys.stderr)
+        raise result.error
+    if report.localised == 0:
+        raise AlikedError(_nothing_localised(report, config))
     return 0
 
 
@@ -111,6 +128,8 @@ def backend_config(args: argparse.Namespace) -> BackendConfig:
         if not equals:
             raise ConfigError(f"--set takes GROUP.NAME=VALUE, got {text!r}")
         values[path.strip()] = value.strip()
+    if "sensor.mode" in values:
+        raise ConfigError("--set sensor.mode says nothing here; choose with --mode")
     association = ORB_ASSOCIATION if args.features == "orb" else AssociationConfig()
     base = BackendConfig(association=association, place=PlaceConfig(loop_closure=args.loop_closure))
     return with_values(base, values)
@@ -125,7 +144,14 @@ def _source(args: argparse.Namespace) -> FrameSource:
     if not args.input:
         return simulate(config_from(SimulationConfig, args))
     camera = camera_named(args.calibration) if args.calibration else None
-    return open_source(args.input, start_s=args.start_s, duration_s=args.duration_s, camera=camera)
+    return open_source(
+        args.input,
+        start_s=args.start_s,
+        duration_s=args.duration_s,
+        camera=camera,
+        image_topic=args.image_topic,
+        frame_rate_hz=args.frame_rate,
+    )
 
 
 def _features(args: argparse.Namespace) -> tuple[Extractor, TrackingConfig]:
@@ -158,7 +184,7 @@ def _process(
 
 
 def _summary(report: SlamReport) -> str:
-    error = "no ground truth"
+    error = "no ground truth" if report.path_length_m is None else "too few poses to compare"
     if report.ate_rmse_m is not None:
         share = "" if report.ate_percent is None else f", {report.ate_percent:.2f} % of {report.path_length_m:.2f} m"
         error = f"{1e3 * report.ate_rmse_m:.1f} mm{share} ({report.ate_alignment})"
@@ -172,6 +198,15 @@ def _summary(report: SlamReport) -> str:
             "time per frame": f"front-end {number(report.frontend_ms)} ms, backend {number(report.backend_ms)} ms",
         }
     )
+
+
+def _nothing_localised(report: SlamReport, config: BackendConfig) -> str:
+    sensor, least = config.sensor, config.association.min_inliers
+    if report.mode == "mono":
+        needs = "two views with enough parallax that share enough tracks (initialisation.*)"
+    else:
+        needs = f"{least} features with depth between {sensor.min_depth_m:g} and {sensor.max_depth_m:g} m (sensor.*)"
+    return f"{report.sequence}: no frame was localised; the map begins with {needs}; look at the images and at --set"
 
 
 def _written(args: argparse.Namespace) -> tuple[str, ...]:

@@ -17,7 +17,9 @@ REFINEMENTS = ("auto", "none", "photometric")
 class SequenceConfig(Config):
     """How a sequence is processed."""
 
-    mode: str = option("auto", "where depth comes from; auto uses it where the first frame has some", choices=MODES)
+    mode: str = option(
+        "auto", "where depth comes from; auto uses it where one of the first frames has some", choices=MODES
+    )
     features: str = option("aliked", "what is tracked; orb is OpenCV's, a baseline", choices=FEATURES)
     refinement: str = option(
         "auto",

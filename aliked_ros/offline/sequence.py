@@ -5,15 +5,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aliked_ros.camera import Camera
-from aliked_ros.errors import CalibrationError, SourceError
+from aliked_ros.errors import AlikedError, CalibrationError, SourceError
 from aliked_ros.frontend.config import TrackingConfig
 from aliked_ros.frontend.extractor import Extractor
 from aliked_ros.frontend.frontend import Frontend
@@ -22,6 +22,8 @@ from aliked_ros.slam.backend import Backend, Outcome, State
 from aliked_ros.slam.config import BackendConfig
 from aliked_ros.slam.geometry import FloatArray, make_pose
 from aliked_ros.slam.trajectory import Trajectory
+
+_FRAMES_UNTIL_DEPTH = 30  # so late a depth camera may begin
 
 
 @dataclass(eq=False)
@@ -32,6 +34,7 @@ class SequenceRun:
     backend: Backend
     truth: Trajectory  # of the frames whose pose the source knows; may be empty
     outcomes: list[Outcome] = field(default_factory=list)
+    error: AlikedError | None = None  # what ended it before the sequence's end
     frontend_s: float = 0.0
     backend_s: float = 0.0
 
@@ -66,33 +69,39 @@ def run_sequence(
         source: its frames.
         extractor: finds the features.
         config: of the backend; its mode is replaced by the one below.
-        mode: ``auto`` takes depth where the first frame has some; ``rgbd`` insists on it; ``mono`` leaves it.
+        mode: ``auto`` takes depth where one of the first frames has some; ``rgbd`` insists on it; ``mono`` leaves it.
         tracking: how features become tracks.
         progress: is called after each frame with a line about it.
 
     Raises:
         CalibrationError: the source has no calibration, or one for images of another size.
-        SourceError: a frame cannot be read, frames are out of order, or depth is missing.
+        SourceError: the first frames cannot be read, or depth is missing. What goes wrong after the first frame is
+            the run's ``error``, and what was found before it remains.
     """
     camera = _camera_of(source)
     frames = iter(source)
-    first = next(frames, None)
-    if first is None:
+    begin = _begin(frames, mode)
+    if not begin:
         raise SourceError(f"{source.name}: has no frame")
-    mode = _mode_of(mode, first, source.name)
+    mode = _mode_of(mode, begin, source.name)
     sensor = config.sensor.replace(mode=mode)
     backend = Backend(camera, BackendConfig(**{**vars(config), "sensor": sensor}))
     run = SequenceRun(mode, backend, Trajectory.from_poses([], []))
     frontend = Frontend(extractor, tracking, camera=camera)
     stamps: list[int] = []
     poses: list[FloatArray] = []
-    for frame in chain([first], frames):
-        run.outcomes.append(_step(frame, frontend, run))
-        if frame.pose_world_from_camera is not None:
-            stamps.append(frame.stamp_ns)
-            poses.append(_matrix(frame.pose_world_from_camera))
-        if progress is not None:
-            progress(_line(run))
+    try:
+        for frame in chain(begin, frames):
+            run.outcomes.append(_step(frame, frontend, run))
+            if frame.pose_world_from_camera is not None:
+                stamps.append(frame.stamp_ns)
+                poses.append(_matrix(frame.pose_world_from_camera))
+            if progress is not None:
+                progress(_line(run))
+    except AlikedError as error:
+        if not run.outcomes:
+            raise
+        run.error = error
     run.truth = Trajectory.from_poses(stamps, poses)
     return run
 
@@ -127,11 +136,24 @@ def _camera_of(source: FrameSource) -> Camera:
     return source.camera
 
 
-def _mode_of(mode: str, first: Frame, name: str) -> str:
+def _begin(frames: Iterator[Frame], mode: str) -> list[Frame]:
+    """The first frames up to one that has depth, where that is asked for."""
+    begin: list[Frame] = []
+    for frame in islice(frames, 1 if mode == "mono" else _FRAMES_UNTIL_DEPTH):
+        begin.append(frame)
+        if frame.depth_m is not None:
+            break
+    return begin
+
+
+def _mode_of(mode: str, begin: list[Frame], name: str) -> str:
+    has_depth = begin[-1].depth_m is not None
     if mode == "auto":
-        return "mono" if first.depth_m is None else "rgbd"
-    if mode == "rgbd" and first.depth_m is None:
-        raise SourceError(f"{name}: mode rgbd needs depth, and the first frame has none; use --mode mono")
+        return "rgbd" if has_depth else "mono"
+    if mode == "rgbd" and not has_depth:
+        raise SourceError(
+            f"{name}: mode rgbd needs depth, and the first {len(begin)} frames have none; use --mode mono"
+        )
     return mode
 
 

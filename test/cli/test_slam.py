@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,7 @@ def test_points_of_aliked_are_refined_unless_told_otherwise(arguments: list[str]
         (["slam", "missing", "--set", "keyframe"], 2, "GROUP.NAME=VALUE"),
         (["slam", "missing", "--set", "keyframe.nothing=1"], 2, "no option 'keyframe.nothing'"),
         (["slam", "missing", "--set", "keyframe.max_motion=0"], 2, "max_motion must be at least"),
+        (["slam", "missing", "--set", "sensor.mode=mono"], 2, "choose with --mode"),
     ],
 )
 def test_mistakes_are_said(
@@ -96,6 +98,43 @@ def test_mistakes_are_said(
     assert main([*arguments, "--output", str(tmp_path / "out")]) == status
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_without_a_pose_is_no_success(
+    small_sequence: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["slam", str(small_sequence), "--output", str(tmp_path), *FAST]
+    assert main([*arguments, "--set", "sensor.min_depth_m=7"]) == 1
+    captured = capsys.readouterr()
+    assert "no frame was localised" in captured.err
+    assert "depth between 7 and 8 m" in captured.err
+    assert "too few poses to compare" in captured.out, "there is a ground truth"
+    assert json.loads((tmp_path / "slam.json").read_text())["localised"] == 0
+
+
+def test_what_was_localised_before_an_error_is_kept(
+    small_sequence: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(small_sequence, broken)
+    last = (broken / "rgb.txt").read_text().splitlines()[-1].split()[1]
+    (broken / last).write_bytes(b"no picture")
+    assert main(["slam", str(broken), "--output", str(tmp_path / "out"), *FAST]) == 1
+    captured = capsys.readouterr()
+    assert last in captured.err
+    assert "5 of 5" in captured.out
+    assert json.loads((tmp_path / "out" / "slam.json").read_text())["localised"] == 5
+    assert len(read_list(tmp_path / "out" / "trajectory.tum", 8, lambda fields: fields)) == 5
+
+
+def test_options_of_sources_reach_them(small_sequence: Path, tmp_path: Path) -> None:
+    arguments = ["slam", "x", "--image_topic", "/left/image", "--frame_rate", "10"]
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["slam", "x", "--frame_rate", "ten"])
+    parsed = build_parser().parse_args(arguments)
+    assert (parsed.image_topic, parsed.frame_rate) == ("/left/image", 10.0)
+    images = small_sequence / "rgb"
+    assert main(["slam", str(images), "--calibration", "fr2", "--frame_rate", "-1", "--output", str(tmp_path)]) != 0
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

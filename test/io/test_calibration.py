@@ -51,7 +51,9 @@ def test_reads_what_ros_writes(tmp_path: Path) -> None:
     "camera",
     [
         TUM_CAMERAS["fr1"],
-        Camera(320, 240, 1 / 3, 2e-7, 159.5, 119.5, "rational_polynomial", tuple(0.1 * i for i in range(8))),
+        Camera(
+            320, 240, 1000 / 3, 200.0000002, 159.5, 119.5, "rational_polynomial", tuple(0.003 * i for i in range(8))
+        ),
         Camera(320, 240, 200.0, 201.0, 159.5, 119.5, "equidistant", (0.1, 0.2, 0.3, 0.4)),
     ],
 )

@@ -92,7 +92,7 @@ def test_images_without_pixels_are_not_written() -> None:
 CAMERAS = [
     CAMERA,
     *TUM_CAMERAS.values(),
-    Camera(64, 48, 30.0, 30.0, 32.0, 24.0, "rational_polynomial", tuple(np.linspace(0.1, 0.8, 8).tolist())),
+    Camera(64, 48, 30.0, 30.0, 32.0, 24.0, "rational_polynomial", tuple(np.linspace(0.01, 0.08, 8).tolist())),
     Camera(64, 48, 30.0, 30.0, 32.0, 24.0, "equidistant", (0.1, 0.2, 0.3, 0.4)),
 ]
 

@@ -17,7 +17,7 @@ from aliked_ros.io.frames import Frame, Pose
 from aliked_ros.io.sources.tum import TumSource
 from aliked_ros.io.tum_writer import TumWriter
 
-CAMERA = Camera(64, 48, 50.0, 51.0, 31.5, 23.5, "plumb_bob", (0.1, 0.2, 0.3, 0.4, 0.5))
+CAMERA = Camera(64, 48, 50.0, 51.0, 31.5, 23.5, "plumb_bob", (0.1, 0.02, 0.003, 0.004, 0.05))
 
 
 def frames() -> list[Frame]:

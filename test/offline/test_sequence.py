@@ -116,6 +116,16 @@ def test_a_frame_without_depth_among_others_is_no_error(recorded: Recorded, extr
     assert report_of(run, "", "").localised == 8
 
 
+def test_depth_may_begin_late(recorded: Recorded, extractor: Extractor) -> None:
+    frames = list(recorded)[:8]
+    for index in range(3):
+        frames[index] = dataclasses.replace(frames[index], depth_m=None)
+    run = run_sequence(Recorded(frames, recorded), extractor, BackendConfig())
+    assert run.mode == "rgbd"
+    assert report_of(run, "", "").localised == 5, "all from where there is depth, in metres"
+    assert run_sequence(Recorded(frames[:3], recorded), extractor, BackendConfig()).mode == "mono"
+
+
 def test_twenty_real_frames_of_one_camera(shared_directory: Path) -> None:
     with open_source(str(shared_directory / "data" / "tum_fr2_desk")) as source:
         run = run_sequence(source, Extractor.from_pretrained("aliked-n16", device="cpu"), BackendConfig())
