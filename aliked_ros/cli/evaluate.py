@@ -57,10 +57,17 @@ def _add(benchmarks: Any, name: str, text: str, run: Callable[[argparse.Namespac
     parser.add_argument(
         "--output", type=Path, default=Path("out", f"eval_{name}"), help=f"folder to make [out/eval_{name}]"
     )
-    parser.add_argument("--force", action="store_true", help="replace the folder where it exists")
+    parser.add_argument("--force", action="store_true", help="write into the folder where it exists")
     parser.add_argument("--no-figures", dest="figures", action="store_false", help="leave figure.png out")
     parser.set_defaults(run=functools.partial(_run, run))
     return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+    return number
 
 
 def _add_methods(parser: argparse.ArgumentParser, also: Sequence[str] = ()) -> None:
@@ -84,7 +91,9 @@ def _add_trajectory(benchmarks: Any) -> None:
     parser = _add(benchmarks, "trajectory", "absolute and relative errors of a trajectory, by evo", run_trajectory)
     parser.add_argument("estimate", type=Path, help="TUM's format: stamp x y z qx qy qz qw")
     parser.add_argument(
-        "ground_truth", type=Path, help="a TUM file or directory, KITTI's poses/NN.txt, EuRoC's data.csv or directory"
+        "ground_truth",
+        type=Path,
+        help="a TUM file or directory, KITTI's poses/NN.txt or sequences/NN, EuRoC's data.csv or directory, or a bag",
     )
     parser.add_argument("--times", type=Path, help="KITTI's times.txt [../sequences/NN/times.txt]")
     add_config_options(parser, TrajectoryConfig)
@@ -124,7 +133,7 @@ def _add_sequences(benchmarks: Any) -> None:
         parser.add_argument(
             "--condition", action="append", choices=CONDITIONS, help="of the simulation; may be repeated [all]"
         )
-        parser.add_argument("--frames", type=int, default=60, help="most frames [60]")
+        parser.add_argument("--frames", type=_positive, default=60, help="most frames [60]")
         _add_methods(parser, also)
 
 
@@ -133,7 +142,7 @@ def _add_refinement(benchmarks: Any) -> None:
     parser = _add(benchmarks, "refinement", text, run_refinement)
     parser.add_argument("source", help="a folder, TUM directory, bag or video; some of its frames are taken")
     parser.add_argument(
-        "--frames", type=int, default=_REAL_DEFAULT_FRAMES, help=f"frames, evenly spread [{_REAL_DEFAULT_FRAMES}]"
+        "--frames", type=_positive, default=_REAL_DEFAULT_FRAMES, help=f"frames, evenly spread [{_REAL_DEFAULT_FRAMES}]"
     )
     _add_methods(parser)
 
@@ -144,7 +153,7 @@ def _run(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> 
     from aliked_ros.evaluation.report import require_figures
 
     if args.output.exists() and not args.force:
-        raise SourceError(f"{args.output} exists; choose another --output, or replace it with --force")
+        raise SourceError(f"{args.output} exists; choose another --output, or write into it with --force")
     if args.figures:
         require_figures()
     return run(args)
@@ -243,8 +252,9 @@ def run_refinement(args: argparse.Namespace) -> int:
     parts = {name: refinement.report(errors, settings) for name, errors in results.items()}
     settings |= {f"cost, {name}": cost for name, cost in costs.items()}
     tables = tuple(_titled(part.tables[0], name) for name, part in parts.items())
+    charts = tuple(_titled(part.charts[0], name) for name, part in parts.items())
     found = {name: part.results for name, part in parts.items()}
-    return _finish(args, Report("Sub-pixel refinement", settings, found, tables))
+    return _finish(args, Report("Sub-pixel refinement", settings, found, tables, charts))
 
 
 def _titled(table: Any, name: str) -> Any:

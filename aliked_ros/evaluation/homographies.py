@@ -79,6 +79,10 @@ def _read_scene(folder: Path) -> Scene:
     numbered = {int(path.stem): path for path in names}
     if 1 not in numbered or len(numbered) < 2:
         raise SourceError(f"{folder}: needs 1.ppm and at least one more image, has {len(numbered)} numbered ones")
+    named = {int(path.name.removeprefix("H_1_")) for path in folder.glob("H_1_*") if path.name[4:].isdigit()}
+    missing = sorted(({*numbered, *named} | set(range(1, max(numbered) + 1))) - numbered.keys())
+    if missing:
+        raise SourceError(f"{folder}: image {missing[0]} is missing; take the data set as it was published")
     others = sorted(number for number in numbered if number > 1)
     homographies = tuple(read_homography(folder / f"H_1_{number}") for number in others)
     return Scene(folder.name, (numbered[1], *(numbered[number] for number in others)), homographies)

@@ -30,6 +30,7 @@ from aliked_ros.evaluation.metrics import accuracy
 from aliked_ros.evaluation.numbers import parse_numbers, read_lines
 from aliked_ros.evaluation.report import Chart, Report, Table
 from aliked_ros.features import Features, Float32Array
+from aliked_ros.frontend.extractor import MIN_SIZE_PX
 from aliked_ros.frontend.matching import mutual_nearest_neighbours
 from aliked_ros.io.images import read_image
 
@@ -96,9 +97,14 @@ def _pair(names: tuple[str, str], numbers: list[float], where: str) -> Pair:
     for name, intrinsics in (("K0", first), ("K1", second)):
         if intrinsics[0, 0] <= 0 or intrinsics[1, 1] <= 0 or not np.allclose(intrinsics[2], [0, 0, 1]):
             raise SourceError(f"{where}: {name} is no camera matrix: {intrinsics.ravel().tolist()}")
+        if intrinsics[0, 1] != 0 or intrinsics[1, 0] != 0:
+            raise SourceError(f"{where}: {name} has a skew of {intrinsics[0, 1]:g}, which no camera here has")
     rotation = pose[:3, :3]
-    if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-2) or not np.allclose(pose[3], [0, 0, 0, 1]):
-        raise SourceError(f"{where}: T_0to1 is no rigid transformation: its rotation is not orthonormal")
+    is_rotation = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-2) and np.linalg.det(rotation) > 0
+    if not is_rotation or not np.allclose(pose[3], [0, 0, 0, 1]):
+        raise SourceError(
+            f"{where}: T_0to1 is no rigid transformation: its rotation is not orthonormal, or a reflection"
+        )
     return Pair(names, turns, (first, second), RelativePose(rotation, pose[:3, 3]))
 
 
@@ -123,8 +129,8 @@ def evaluate(
     Raises:
         ConfigError: longest_px is negative.
     """
-    if longest_px < 0:
-        raise ConfigError(f"the longer side must be positive, or 0 for the files' own, got {longest_px}")
+    if longest_px != 0 and longest_px < MIN_SIZE_PX:
+        raise ConfigError(f"the longer side must be at least {MIN_SIZE_PX}, or 0 for the files' own, got {longest_px}")
     results = []
     for pair in pairs:
         read = [read_image(images / name) for name in pair.names]

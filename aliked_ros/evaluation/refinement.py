@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aliked_ros.engine.base import Image
+from aliked_ros.errors import SourceError
 from aliked_ros.evaluation.metrics import apply_homography, coverage
-from aliked_ros.evaluation.report import Report, Table
+from aliked_ros.evaluation.report import Chart, Report, Table
 from aliked_ros.evaluation.warping import CONDITIONS, Condition, degraded, noisy, random_homography, warped
 from aliked_ros.features import Features, Matches, Tracks
 from aliked_ros.frontend.config import TrackingConfig
@@ -132,7 +133,10 @@ def _first_tracks(features: Features) -> Tracks:
 
 
 def report(errors: dict[str, Errors], settings: dict[str, object]) -> Report:
-    """A row for each condition, and one for all matches together."""
+    """A row for each condition, and one for all matches together; SourceError where a condition has no match."""
+    for condition, found in errors.items():
+        if not np.isfinite(found.sigma_px).any():
+            raise SourceError(f"{condition}: no point was matched and refined; take images with more texture, or more")
     rows = {**errors, "all": _joined(list(errors.values()))}
     summary = {name: found.summary() for name, found in rows.items()}
     header = ("", "matches", "refined", "detected, px", "refined, px", "ratio", "90 %, px", "1-sigma", "2-sigma")
@@ -146,7 +150,17 @@ def report(errors: dict[str, Errors], settings: dict[str, object]) -> Report:
             for name, v in summary.items()
         ),
     )  # fmt: skip
-    return Report("Sub-pixel refinement", settings, summary, (table,))
+    return Report("Sub-pixel refinement", settings, summary, (table,), (_chart(rows["all"]),))
+
+
+def _chart(errors: Errors) -> Chart:
+    """The share of all matches whose error is at most so many pixels."""
+    px = np.linspace(0, CORRECT_PX, 101)
+    lines = {}
+    for name, found in (("detected", errors.detected_xy), ("refined", errors.refined_xy)):
+        ordered = np.sort(np.linalg.norm(found, axis=1))
+        lines[name] = (px.tolist(), (np.searchsorted(ordered, px, side="right") / len(ordered)).tolist())
+    return Chart("Errors of matched points", "px", "share of matches with at most this error", lines)
 
 
 def _joined(parts: Sequence[Errors]) -> Errors:

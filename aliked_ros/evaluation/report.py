@@ -7,6 +7,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,10 +78,21 @@ class Report:
 def write(report: Report, folder: Path, *, force: bool = False, figures: bool = True) -> None:
     """Writes results.json, results.md and figure.png into a folder, which is there whole or not at all.
 
+    With ``force`` the folder may be there: its files of these names are replaced, and nothing else is touched.
+
     Raises:
         SourceError: the folder exists and ``force`` is not set, or cannot be written.
         PlotError: figures are wanted and matplotlib is not installed.
     """
+    if force and folder.is_dir():
+        with tempfile.TemporaryDirectory() as made:
+            write(report, Path(made) / "results", figures=figures)
+            for name in (JSON_NAME, MARKDOWN_NAME, FIGURE_NAME):
+                (folder / name).unlink(missing_ok=True)
+            for path in (Path(made) / "results").iterdir():
+                with written_whole(folder / path.name, force=True) as partial:
+                    shutil.copyfile(path, partial)
+        return
     with written_whole(folder, force=force) as partial:
         partial.mkdir()
         (partial / JSON_NAME).write_text(report.as_json(), encoding="utf-8")

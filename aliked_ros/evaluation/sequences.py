@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+
 from aliked_ros.camera import Camera
 from aliked_ros.errors import ConfigError, SourceError
 from aliked_ros.evaluation.config import CONDITIONS
@@ -67,6 +69,10 @@ def read(path: Path, num_frames: int) -> Sequence:
         if frame.depth_m is None or frame.pose_world_from_camera is None:
             missing = "depth" if frame.depth_m is None else "pose"
             raise SourceError(f"{path}: frame {number} has no {missing}; ground truth needs both in every frame")
+        if not (np.isfinite(frame.depth_m) & (frame.depth_m > 0)).any():
+            raise SourceError(
+                f"{path}: frame {number} has no pixel whose depth is known; nothing can be compared with it"
+            )
     if len(frames) < 2:
         raise SourceError(f"{path}: holds {len(frames)} frames, two are needed")
     return Sequence(path.resolve().name, camera, frames)

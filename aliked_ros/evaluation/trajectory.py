@@ -14,14 +14,16 @@ from typing import Any
 import numpy as np
 
 from aliked_ros.config import Config, option
-from aliked_ros.errors import AlikedError, SourceError
+from aliked_ros.errors import AlikedError, ConfigError, SourceError
 from aliked_ros.evaluation.numbers import read_numbers
 from aliked_ros.evaluation.report import Chart, Report, Table
+from aliked_ros.io.sources.opening import is_bag, open_source
 
 ALIGNMENTS = ("none", "se3", "sim3")
 _TUM_COLUMNS, _KITTI_COLUMNS, _EUROC_COLUMNS = 8, 12, 8
-_EUROC_FILE = Path("mav0", "state_groundtruth_estimate0", "data.csv")
+_EUROC_FILE = Path("state_groundtruth_estimate0", "data.csv")
 _TUM_FILE = Path("groundtruth.txt")
+_FILES = (_TUM_FILE, Path("mav0") / _EUROC_FILE, _EUROC_FILE)  # of directories
 _MIN_POSES = 3  # that determine an alignment
 
 
@@ -54,21 +56,28 @@ def read_estimate(path: Path) -> Any:
 
 
 def read_ground_truth(path: Path, times: Path | None = None) -> Any:
-    """A ground truth by what it is: TUM's text, KITTI odometry's matrices with their times, or EuRoC's csv.
+    """A ground truth by what it is: TUM's text, KITTI odometry's matrices with times, EuRoC's csv, or a bag's poses.
 
     Args:
-        path: a file, or a directory of TUM's (``groundtruth.txt``) or EuRoC's layout (``mav0/...``).
+        path: a file, a bag, or a directory of TUM's (``groundtruth.txt``), EuRoC's (it, or its ``mav0``) or KITTI
+            odometry's layout (``sequences/NN``, whose poses are ``../../poses/NN.txt``).
         times: KITTI's ``times.txt``; without, it is looked for as ``../sequences/NN/times.txt`` and beside the file.
 
     Raises:
         SourceError: the file cannot be read or a line is wrong: which, and how.
         EvoMissingError: evo is not installed.
     """
+    if is_bag(path):
+        return _bag(path)
     if path.is_dir():
-        for inside in (_TUM_FILE, _EUROC_FILE):
-            if (path / inside).is_file():
-                return read_ground_truth(path / inside, times)
-        raise SourceError(f"{path}: holds neither {_TUM_FILE} nor {_EUROC_FILE}; for KITTI name poses/NN.txt itself")
+        places = (*(path / inside for inside in _FILES), path.parent.parent / "poses" / f"{path.resolve().name}.txt")
+        for place in places:
+            if place.is_file():
+                return read_ground_truth(place, times)
+        raise SourceError(
+            f"{path}: holds none of {', '.join(map(str, _FILES))}, and is no bag; for KITTI name poses/NN.txt or "
+            "sequences/NN"
+        )
     if path.suffix.lower() == ".csv":
         return _euroc(path)
     first = _first_columns(path)
@@ -94,7 +103,12 @@ def _euroc(path: Path) -> Any:
 
 
 def _kitti(path: Path, times: Path | None) -> Any:
-    count = len(read_numbers(path, _KITTI_COLUMNS))
+    rows = read_numbers(path, _KITTI_COLUMNS)
+    for number, row in enumerate(rows, 1):
+        rotation = np.array(row).reshape(3, 4)[:, :3]
+        if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-2) or np.linalg.det(rotation) < 0:
+            raise SourceError(f"{path}: pose {number} is no rotation and translation: {row}")
+    count = len(rows)
     beside = (path.parent.parent / "sequences" / path.stem / "times.txt", path.parent / "times.txt")
     found = times or next((place for place in beside if place.is_file()), None)
     if found is None:
@@ -102,8 +116,24 @@ def _kitti(path: Path, times: Path | None) -> Any:
     stamps = np.array([row[0] for row in read_numbers(found, 1)])
     if len(stamps) != count:
         raise SourceError(f"{found}: has {len(stamps)} times for the {count} poses of {path}")
+    _require_poses(found, stamps.tolist(), [])
     poses = _evo("tools.file_interface").read_kitti_poses_file(str(path))
     return _evo("core.trajectory").PoseTrajectory3D(poses_se3=poses.poses_se3, timestamps=stamps)
+
+
+def _bag(path: Path) -> Any:
+    stamps, poses = [], []
+    with open_source(str(path)) as source:
+        for frame in source:
+            if frame.pose_world_from_camera is not None:
+                stamps.append(frame.stamp_ns * 1e-9)
+                poses.append(frame.pose_world_from_camera)
+    if not poses:
+        raise SourceError(f"{path}: none of its frames has a true pose; name another file with the ground truth")
+    xyz = np.array([pose.position_xyz for pose in poses])
+    wxyz = np.roll([pose.orientation_quat_xyzw for pose in poses], 1, axis=1)
+    trajectory = _evo("core.trajectory").PoseTrajectory3D
+    return trajectory(positions_xyz=xyz, orientations_quat_wxyz=wxyz, timestamps=np.array(stamps))
 
 
 def _require_poses(path: Path, stamps: list[float], quaternions: list[list[float]]) -> None:
@@ -156,6 +186,10 @@ def _report(truth: Any, estimate: Any, config: TrajectoryConfig, found: dict[str
             metric.process_data((truth, estimate))
         except _evo("core.filters").FilterException as error:
             raise SourceError(f"no two poses are {config.rpe_delta:g} {config.rpe_unit} apart: {error}") from error
+        if len(metric.error) == 0:
+            raise SourceError(
+                f"no two poses are {config.rpe_delta:g} {config.rpe_unit} apart; take a smaller rpe_delta"
+            )
         relatives[name] = metric.get_all_statistics()
     path_m = float(truth.path_length)
     ate = absolute.get_all_statistics()
@@ -176,6 +210,8 @@ def _delta(truth: Any, config: TrajectoryConfig, units: Any) -> tuple[float, Any
     if config.rpe_unit == "m":
         return config.rpe_delta, units.meters
     if config.rpe_unit == "frames":
+        if config.rpe_delta != round(config.rpe_delta):
+            raise ConfigError(f"rpe_delta must be a whole number of frames, got {config.rpe_delta:g}")
         return round(config.rpe_delta), units.frames
     period_s = float(np.median(np.diff(truth.timestamps)))
     return max(1, round(config.rpe_delta / period_s)), units.frames

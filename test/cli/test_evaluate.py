@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -51,9 +52,12 @@ def test_trajectory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(np.unique(picture)) > 20
     assert "ATE, m" in capsys.readouterr().out
     assert main(command) == 1
-    assert "exists; choose another --output, or replace it with --force" in capsys.readouterr().err
+    assert "exists; choose another --output, or write into it with --force" in capsys.readouterr().err
+    (output / "notes.txt").write_text("mine")
     assert main([*command, "--force", "--no-figures"]) == 0
-    assert not (output / FIGURE_NAME).exists()
+    assert not (output / FIGURE_NAME).exists(), "what an earlier run left is no result of this one"
+    assert (output / "notes.txt").read_text() == "mine"
+    assert results(output)["ate_m"]["rmse"] < 1e-6
 
 
 def test_homographies_beside_a_peer(tmp_path: Path) -> None:
@@ -94,6 +98,38 @@ def test_refinement(tmp_path: Path) -> None:
     command = ["eval", "refinement", str(tmp_path), "--method", "orb", "--output", str(tmp_path / "out")]
     assert main([*command, "--frames", "1", "--max_keypoints", "200"]) == 0
     assert results(tmp_path / "out")["orb"]["all"]["ratio"] < 0.6
+    picture = cv2.imread(str(tmp_path / "out" / FIGURE_NAME))
+    assert picture is not None
+    assert len(np.unique(picture)) > 20
+
+
+def test_frames_in_which_nothing_can_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cv2.imwrite(str(tmp_path / "1.png"), np.full((240, 320), 90, np.uint8))
+    command = ["eval", "refinement", str(tmp_path), "--method", "orb", "--output", str(tmp_path / "out")]
+    assert main(command) == 1
+    assert "no point was matched and refined" in capsys.readouterr().err
+    for frames in ("0", "-1"):
+        with pytest.raises(SystemExit):
+            main([*command, "--frames", frames])
+        assert f"must be at least 1, got {frames}" in capsys.readouterr().err
+    sequence = tmp_path / "sim"
+    assert main(["sim", str(sequence), "--frames", "2", "--width", "160", "--height", "120"]) == 0
+    for path in (sequence / "depth").iterdir():
+        cv2.imwrite(str(path), np.zeros((120, 160), np.uint16))
+    command = ["eval", "features", "--sequence", str(sequence), "--method", "orb", "--output", str(tmp_path / "out")]
+    assert main(command) == 1
+    assert "frame 0 has no pixel whose depth is known" in capsys.readouterr().err
+
+
+def test_a_missing_image_of_a_scene_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_hpatches(tmp_path / "hpatches")
+    np.savetxt(folder / "v_b" / "H_1_3", np.eye(3))
+    assert main(["eval", "homographies", str(folder), "--method", "orb", "--output", str(tmp_path / "out")]) == 1
+    assert "v_b: image 3 is missing" in capsys.readouterr().err
+    shutil.copy(folder / "i_a" / "2.ppm", folder / "i_a" / "4.ppm")
+    np.savetxt(folder / "i_a" / "H_1_4", np.eye(3))
+    assert main(["eval", "homographies", str(folder), "--method", "orb", "--output", str(tmp_path / "out")]) == 1
+    assert "i_a: image 3 is missing" in capsys.readouterr().err
 
 
 def test_a_missing_peer_is_left_out_unless_asked_for(

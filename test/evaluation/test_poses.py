@@ -99,6 +99,7 @@ def test_turned_and_scaled_images_give_pixels_of_the_file(turns: int, longest: i
         (line((0, 4)), "line 2: rotations are quarter turns from 0 to 3, got 0 and 4"),
         (line().replace("300", "0", 1), "line 2: K0 is no camera matrix"),
         (line(pose=2 * POSE), "line 2: T_0to1 is no rigid transformation"),
+        (line(pose=np.diag([1.0, 1.0, -1.0, 1.0])), "line 2: T_0to1 is no rigid transformation: .* or a reflection"),
         (line().replace("b.png", "c.png"), "line 2: .*c.png is no file"),
     ],
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aliked_ros.cli.main import main
 from aliked_ros.errors import ConfigError, SourceError
 from aliked_ros.evaluation import trajectory
 from aliked_ros.evaluation.trajectory import TrajectoryConfig
@@ -119,7 +120,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
         evaluate(truth, write_tum(tmp_path / "short.txt", STAMPS[:2], XYZ[:2], QUATERNIONS[:2]))
     with pytest.raises(SourceError, match="no two poses are 500 m apart"):
         evaluate(truth, truth, rpe_delta=500.0, rpe_unit="m")
-    with pytest.raises(SourceError, match=r"holds neither groundtruth\.txt nor mav0"):
+    with pytest.raises(SourceError, match=r"holds none of groundtruth\.txt, mav0"):
         trajectory.read_ground_truth(tmp_path)
     with pytest.raises(ConfigError, match="alignment must be one of none, se3, sim3"):
         TrajectoryConfig(alignment="sim2")
@@ -130,3 +131,46 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     np.savetxt(tmp_path / "t.txt", STAMPS[:4])
     with pytest.raises(SourceError, match="has 4 times for the 5 poses"):
         trajectory.read_ground_truth(kitti, tmp_path / "t.txt")
+    np.savetxt(tmp_path / "t.txt", STAMPS[4::-1])
+    with pytest.raises(SourceError, match=r"t\.txt: pose 2 is at .*, not after the one before"):
+        trajectory.read_ground_truth(kitti, tmp_path / "t.txt")
+    np.savetxt(tmp_path / "t.txt", STAMPS[:5])
+    for matrix in (2 * np.eye(3, 4), np.diag([1, 1, -1, 1])[:3]):
+        np.savetxt(kitti, np.vstack([np.eye(3, 4).ravel()] * 3 + [matrix.ravel()] * 2))
+        with pytest.raises(SourceError, match="pose 4 is no rotation and translation"):
+            trajectory.read_ground_truth(kitti, tmp_path / "t.txt")
+    for delta, message in ((0.3, "whole number of frames, got 0.3"), (1.5, "got 1.5")):
+        with pytest.raises(ConfigError, match=message):
+            evaluate(truth, truth, rpe_delta=delta, rpe_unit="frames")
+    with pytest.raises(SourceError, match="no two poses are 500 frames apart"):
+        evaluate(truth, truth, rpe_delta=500.0, rpe_unit="frames")
+
+
+def test_directories_and_bags_are_read_as_they_are_published(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    estimate = write_tum(tmp_path / "estimate.txt")
+    kitti = tmp_path / "kitti"
+    (kitti / "poses").mkdir(parents=True)
+    (kitti / "sequences" / "07").mkdir(parents=True)
+    matrices = np.concatenate([rotations(), XYZ[..., None]], axis=2)
+    np.savetxt(kitti / "poses" / "07.txt", matrices.reshape(NUM_POSES, 12))
+    np.savetxt(kitti / "sequences" / "07" / "times.txt", STAMPS)
+    assert evaluate(kitti / "sequences" / "07", estimate)["ate_m"]["rmse"] < 1e-6
+    euroc = tmp_path / "MH_01" / "mav0" / "state_groundtruth_estimate0"
+    euroc.mkdir(parents=True)
+    rows = np.column_stack([STAMPS * 1e9, XYZ, QUATERNIONS[:, [3, 0, 1, 2]]])
+    np.savetxt(euroc / "data.csv", rows, delimiter=",", fmt=["%d"] + ["%.9f"] * 7, header="timestamp, p, q")
+    for folder in (tmp_path / "MH_01", tmp_path / "MH_01" / "mav0"):
+        assert evaluate(folder, estimate)["ate_m"]["rmse"] < 1e-6
+    simulated, bag = tmp_path / "sim", tmp_path / "bag"
+    assert main(["sim", str(simulated), "--frames", "4", "--width", "64", "--height", "48"]) == 0
+    assert main(["bag", "create", str(simulated), str(bag)]) == 0
+    found = evaluate(bag, simulated / "groundtruth.txt", rpe_delta=1.0, rpe_unit="frames", alignment="none")
+    assert found["poses_compared"] == 4
+    assert found["ate_m"]["rmse"] < 1e-4
+    assert found["rpe_deg"]["rmse"] < 1e-2
+    assert main(["bag", "create", str(simulated / "rgb"), str(tmp_path / "blind")]) == 0
+    with pytest.raises(SourceError, match="none of its frames has a true pose"):
+        trajectory.read_ground_truth(tmp_path / "blind")
+    capsys.readouterr()

@@ -153,7 +153,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     wanted = [part for part in options.only if not (options.skip_tests and part == "tests")]
     rows: list[Row] = []
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # shells have what runs in the background ignore the first
+        signal.signal(number, signal.default_int_handler)
     try:
         for row in run_parts(wanted, options.quick):
             rows.append(row)
