@@ -38,7 +38,6 @@ ground truth with a scale. No frame is dropped, and the same input gives the sam
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the subcommand ``slam``."""
     from aliked_ros.frontend.config import ExtractorConfig
-    from aliked_ros.io.sources.folder import DEFAULT_FRAME_RATE_HZ
     from aliked_ros.offline.config import SequenceConfig
     from aliked_ros.sim.config import SimulationConfig
 
@@ -63,14 +62,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_option(parser, "start_s", type=float, default=0.0, metavar="S", help="seconds to skip [0]")
     add_option(parser, "duration_s", type=float, default=None, metavar="S", help="seconds to process [to the end]")
     add_option(parser, "image_topic", default=None, metavar="TOPIC", help="which images of a bag [its only ones]")
-    add_option(
-        parser,
-        "frame_rate",
-        type=float,
-        default=DEFAULT_FRAME_RATE_HZ,
-        metavar="HZ",
-        help="of a folder whose file names are no times [%(default)g]",
-    )
+    rate_help = "of a folder without times [30]"
+    add_option(parser, "frame_rate", type=float, default=None, metavar="HZ", help=rate_help)
     add_option(parser, "no_plot", action="store_true", help=f"no {PICTURE}; matplotlib is not needed then")
     add_config_options(parser, ExtractorConfig, ("model", "device", "precision", "max_keypoints", "offline"))
     simulation = parser.add_argument_group("simulated sequences")
@@ -137,6 +130,7 @@ def backend_config(args: argparse.Namespace) -> BackendConfig:
 
 def _source(args: argparse.Namespace) -> FrameSource:
     from aliked_ros.io.calibration import camera_named
+    from aliked_ros.io.sources.folder import DEFAULT_FRAME_RATE_HZ
     from aliked_ros.io.sources.opening import open_source
     from aliked_ros.sim.config import SimulationConfig
     from aliked_ros.sim.simulation import simulate
@@ -150,7 +144,7 @@ def _source(args: argparse.Namespace) -> FrameSource:
         duration_s=args.duration_s,
         camera=camera,
         image_topic=args.image_topic,
-        frame_rate_hz=args.frame_rate,
+        frame_rate_hz=DEFAULT_FRAME_RATE_HZ if args.frame_rate is None else args.frame_rate,
     )
 
 

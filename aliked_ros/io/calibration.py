@@ -18,11 +18,13 @@ from aliked_ros.errors import CalibrationError, SourceError
 
 FILE_NAME = "camera.yaml"  # the calibration that lies beside a sequence
 
+_OPENCV_LINE = "%YAML:1.0"
+_KALIBR_MODELS = {"radial-tangential": "plumb_bob", "radtan": "plumb_bob"}
 _REMEDY = "calibrate with ROS's camera_calibration and put its YAML file here"
 
 
 def read_camera(path: Path) -> Camera:
-    """The calibration in a camera_info YAML file.
+    """The calibration in a camera_info YAML file, or in EuRoC's ``sensor.yaml`` of a camera.
 
     Raises:
         SourceError: the file is missing or is not of that format.
@@ -30,13 +32,14 @@ def read_camera(path: Path) -> Camera:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        values = yaml.safe_load(text)
+        # EuRoC's first line, %YAML:1.0, is OpenCV's and no YAML.
+        values = yaml.safe_load(text.removeprefix(_OPENCV_LINE))
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise SourceError(f"{path}: not a YAML file ({_first_line(error)}); {_REMEDY}") from error
     try:
-        return _camera(values)
+        return _euroc_camera(values) if "intrinsics" in values else _camera(values)
     except CalibrationError as error:
         raise CalibrationError(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
@@ -44,7 +47,7 @@ def read_camera(path: Path) -> Camera:
 
 
 def camera_named(name: str) -> Camera:
-    """The calibration that a user names: one of TUM's Kinects (fr1, fr2, fr3) or a camera_info YAML file.
+    """The calibration that a user names: one of TUM's Kinects (fr1, fr2, fr3), a camera_info YAML file or EuRoC's.
 
     Raises:
         SourceError: the file is missing or is not of that format.
@@ -93,6 +96,15 @@ def _camera(values: Mapping[str, Any]) -> Camera:
         distortion_model=str(values.get("distortion_model", "plumb_bob")),
         distortion=tuple(float(value) for value in values["distortion_coefficients"]["data"]),
     )
+
+
+def _euroc_camera(values: Mapping[str, Any]) -> Camera:
+    """Burri et al., IJRR 2016: the order of OpenCV, names of Kalibr."""
+    fx, fy, cx, cy = map(float, values["intrinsics"])
+    width, height = map(int, values["resolution"])
+    model = str(values["distortion_model"])
+    distortion = tuple(map(float, values["distortion_coefficients"]))
+    return Camera(width, height, fx, fy, cx, cy, _KALIBR_MODELS.get(model, model), distortion)
 
 
 def _complaint(error: Exception) -> str:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Sequence
@@ -12,10 +13,12 @@ from pathlib import Path
 from aliked_ros.camera import Camera
 from aliked_ros.errors import ConfigError, SourceError
 from aliked_ros.io.images import IMAGE_SUFFIXES
+from aliked_ros.io.sources.layouts import camera_of, times_beside
 from aliked_ros.io.sources.listed import ListedFrame, ListedSource, camera_beside, in_window
 from aliked_ros.io.sources.window import FIRST_STAMP_NS, NS_PER_S, TimeWindow, stamp_ns_of
 
 DEFAULT_FRAME_RATE_HZ = 30.0
+_logger = logging.getLogger(__name__)
 
 _SECONDS = re.compile(r"\d+\.\d+")  # 1311868169.163498.png, as TUM names images
 _NANOSECONDS = re.compile(r"\d{19}")  # 1403636579763555584.png, as EuRoC does: Unix time since 2001
@@ -25,7 +28,9 @@ _DIGITS = re.compile(r"(\d+)")
 class FolderSource(ListedSource):
     """The images of a folder in natural order of their names, as frames.
 
-    Stamps are the names where all of them are times, else they count from 0 at the stated frame rate.
+    Stamps are the names where all of them are times, else those of KITTI's ``times.txt`` beside the folder, else they
+    count from one second on at the stated frame rate, which is said in the log. The calibration is that of
+    ``camera.yaml`` in the folder, or what KITTI's ``calib.txt`` or EuRoC's ``sensor.yaml`` beside it says.
 
     Raises:
         SourceError: the folder has no image, or nothing is in the window.
@@ -43,11 +48,16 @@ class FolderSource(ListedSource):
         paths = list_images(directory)
         stamps_ns = stamps_of_names(paths)
         if stamps_ns is None:
+            stamps_ns = times_beside(directory, len(paths))
+        if stamps_ns is None:
             stamps_ns = stamps_at_rate(len(paths), frame_rate_hz)
+            _logger.info("%s: names are no times; %g frames per second are assumed", directory, frame_rate_hz)
         ordered = sorted(zip(stamps_ns, paths, strict=True))
         listed = [ListedFrame(stamp_ns, path) for stamp_ns, path in ordered]
         frames = in_window(str(directory), listed, window or TimeWindow())
-        super().__init__(str(directory), frames, camera or camera_beside(directory, frames[0].image))
+        first = frames[0].image
+        camera = camera or camera_beside(directory, first) or camera_of(directory, first)
+        super().__init__(str(directory), frames, camera)
 
 
 def list_images(directory: Path) -> list[Path]:

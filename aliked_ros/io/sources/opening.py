@@ -12,14 +12,15 @@ from aliked_ros.errors import SourceError
 from aliked_ros.io.frames import FrameSource
 from aliked_ros.io.sources.camera_device import CameraSource
 from aliked_ros.io.sources.folder import DEFAULT_FRAME_RATE_HZ, FolderSource, is_image
+from aliked_ros.io.sources.layouts import images_inside
 from aliked_ros.io.sources.tum import RGB_LIST, TumSource
 from aliked_ros.io.sources.video import VIDEO_SUFFIXES, VideoSource
 from aliked_ros.io.sources.window import TimeWindow
 
 BAG_SUFFIXES = (".mcap", ".db3", ".bag", ".active")
 ACCEPTED = (
-    f"a TUM directory (with {RGB_LIST}), a bag (rosbag 2 directory, .mcap, .db3, or ROS 1 .bag), a folder of images, "
-    "a video file, or a camera (camera0)"
+    f"a TUM directory (with {RGB_LIST}), a sequence of KITTI odometry or EuRoC, a bag (rosbag 2 directory, .mcap, "
+    ".db3, or ROS 1 .bag), a folder of images, a video file, or a camera (camera0)"
 )
 
 _BAG_METADATA = "metadata.yaml"
@@ -82,6 +83,8 @@ def _is_bag_file(path: Path) -> bool:
 def _open_folder(path: Path, window: TimeWindow, camera: Camera | None, frame_rate_hz: float) -> FolderSource:
     entries = _entries(path)
     if not any(map(is_image, entries)):
+        if (inside := images_inside(path)) is not None:
+            return _open_folder(inside, window, camera, frame_rate_hz)
         names = sorted(entry.name for entry in entries)
         found = ", ".join(names[:4]) + (", …" if len(names) > 4 else "") if names else "nothing"
         raise SourceError(f"{path}: this folder holds {found}; accepted: {ACCEPTED}")

@@ -1,0 +1,82 @@
+# Copyright 2026 The aliked_ros developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""What KITTI odometry's and EuRoC's directories say of their images: where they lie, of when they are, by what camera.
+
+KITTI (Geiger et al., CVPR 2012): ``sequences/NN`` with ``image_0``, ``times.txt`` and ``calib.txt``. EuRoC (Burri et
+al., IJRR 2016): ``mav0/cam0/data`` with names that are times, and ``mav0/cam0/sensor.yaml``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aliked_ros.camera import Camera
+from aliked_ros.errors import SourceError
+from aliked_ros.io.calibration import read_camera
+from aliked_ros.io.images import read_image
+from aliked_ros.io.sources.window import stamp_ns_of
+
+_IMAGES = ("image_0", "image_2", "mav0/cam0/data", "cam0/data", "data")  # of a sequence's directory; left cameras
+_TIMES, _KITTI_CALIBRATION, _EUROC_CALIBRATION = "times.txt", "calib.txt", "sensor.yaml"
+
+
+def images_inside(directory: Path) -> Path | None:
+    """The folder with the left camera's images of a sequence in one of these layouts, or ``None``."""
+    return next((directory / inside for inside in _IMAGES if (directory / inside).is_dir()), None)
+
+
+def times_beside(images: Path, count: int) -> list[int] | None:
+    """Nanoseconds of so many images from ``times.txt`` beside their folder, where there is one.
+
+    Raises:
+        SourceError: it cannot be read, has another number of lines, or a line is no time after the one before.
+    """
+    path = images.resolve().parent / _TIMES
+    if not path.is_file():
+        return None
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path}: cannot be read ({error})") from error
+    if len(lines) != count:
+        raise SourceError(f"{path}: has {len(lines)} times for the {count} images of {images}")
+    stamps_ns: list[int] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            stamp_ns = stamp_ns_of(line)
+        except ValueError as error:
+            raise SourceError(f"{path}, line {number}: {line[:40]!r} is no time in seconds") from error
+        if stamps_ns and stamp_ns <= stamps_ns[-1]:
+            raise SourceError(f"{path}, line {number}: {line[:40]} is not after the time before it")
+        stamps_ns.append(stamp_ns)
+    return stamps_ns
+
+
+def camera_of(images: Path, first_image: Path) -> Camera | None:
+    """The calibration that a data set has of a folder's images, where it has one.
+
+    Raises:
+        SourceError: its file cannot be read or holds something else.
+        CalibrationError: its values are impossible.
+    """
+    sequence = images.resolve().parent
+    if (sequence / _EUROC_CALIBRATION).is_file():
+        return read_camera(sequence / _EUROC_CALIBRATION)
+    name = images.resolve().name
+    if (sequence / _KITTI_CALIBRATION).is_file() and name.startswith("image_"):
+        return _kitti_camera(sequence / _KITTI_CALIBRATION, f"P{name.removeprefix('image_')}", first_image)
+    return None
+
+
+def _kitti_camera(path: Path, name: str, first_image: Path) -> Camera:
+    """A rectified camera by its projection matrix, 3 by 4."""
+    try:
+        rows = dict(line.split(":", 1) for line in path.read_text(encoding="utf-8").splitlines() if ":" in line)
+        p = [float(text) for text in rows[name].split()]
+        fx, cx, fy, cy = p[0], p[2], p[5], p[6]
+    except (OSError, UnicodeDecodeError, KeyError, ValueError, IndexError) as error:
+        raise SourceError(
+            f"{path}: holds no projection matrix {name} ({error}); name a file with --calibration"
+        ) from error
+    height, width = read_image(first_image).shape[:2]
+    return Camera(width, height, fx, fy, cx, cy)
