@@ -17,7 +17,6 @@ from aliked_ros.config import Config, option
 from aliked_ros.errors import AlikedError, ConfigError, SourceError
 from aliked_ros.evaluation.numbers import read_numbers
 from aliked_ros.evaluation.report import Chart, Report, Table
-from aliked_ros.io.sources.opening import is_bag, open_source
 
 ALIGNMENTS = ("none", "se3", "sim3")
 _TUM_COLUMNS, _KITTI_COLUMNS, _EUROC_COLUMNS = 8, 12, 8
@@ -67,6 +66,8 @@ def read_ground_truth(path: Path, times: Path | None = None) -> Any:
         SourceError: the file cannot be read or a line is wrong: which, and how.
         EvoMissingError: evo is not installed.
     """
+    from aliked_ros.io.sources.opening import is_bag  # OpenCV is not needed to parse a command line
+
     if is_bag(path):
         return _bag(path)
     if path.is_dir():
@@ -122,6 +123,8 @@ def _kitti(path: Path, times: Path | None) -> Any:
 
 
 def _bag(path: Path) -> Any:
+    from aliked_ros.io.sources.opening import open_source
+
     stamps, poses = [], []
     with open_source(str(path)) as source:
         for frame in source:
