@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from aliked_ros.camera import Camera
 from aliked_ros.errors import MessageError
 from aliked_ros.features import Float32Array, Matches
-from aliked_ros.io.messages.message_fields import Coords, FeaturesMessage, MatchesMessage, TracksMessage
+from aliked_ros.io.messages.message_fields import Coords, FeaturesMessage, FrameMeta, MatchesMessage, TracksMessage
 from aliked_ros.ros.conversions import features_from_message, matches_from_message, tracks_from_message
 from aliked_ros.slam.backend import Backend, Outcome, State
 from aliked_ros.slam.config import BackendConfig
@@ -71,16 +71,24 @@ class Localiser:
         self.camera = camera
         self._config = config
         self._baseline_m = baseline_m
-        self._last_ns: int | None = None
+        self._has_depth = False  # has had some
+        self._last: FrameMeta | None = None
 
-    def is_continuation(self, frame: TrackedFrame) -> bool:
-        """Whether the frame comes after the last one; otherwise the map has to begin anew."""
-        return self._last_ns is None or frame.features.meta.stamp_ns > self._last_ns
+    def interruption(self, frame: TrackedFrame) -> str:
+        """Why the map has to begin anew with this frame; empty where it goes on."""
+        if self._last is None:
+            return ""
+        meta = frame.features.meta
+        if meta.stamp_ns <= self._last.stamp_ns:
+            return "time jumped back"
+        if (meta.model, meta.weights_sha256) != (self._last.model, self._last.weights_sha256):
+            return f"features of {meta.model} cannot be found in a map of {self._last.model}'s"
+        return ""
 
     def reset(self) -> None:
         """Forgets the map and the trajectory."""
         self.backend.reset()
-        self._last_ns = None
+        self._last = None
 
     def __call__(self, frame: TrackedFrame) -> Outcome:
         """Where the camera is; raises what :meth:`Backend.process` raises."""
@@ -94,7 +102,7 @@ class Localiser:
             depth_sigma_m,
             epoch=frame.generation * _EPOCHS + meta.epoch,
         )
-        self._last_ns = meta.stamp_ns
+        self._last = meta
         return outcome
 
     def points(self) -> FloatArray:
@@ -121,7 +129,10 @@ class Localiser:
         if mode == "mono":
             return None, None
         if mode == "rgbd" and count > 0:
-            return frame.features.depth_m, None
+            depth_m = frame.features.depth_m
+            self._has_depth = self._has_depth or depth_m is not None
+            # A camera that has had depth lacks it for one image; one that never had any is refused.
+            return np.full(count, np.nan, np.float32) if depth_m is None and self._has_depth else depth_m, None
         if frame.stereo is None or count == 0:  # of no feature, an absent array and an empty one look alike
             nothing = np.full(count, np.nan, np.float32)
             return nothing, nothing

@@ -81,10 +81,11 @@ class OdometryNode(WatchedNode):
         self._infos_in_use: dict[str, CameraInfo] = {}
         self._localiser: Localiser | None = None
         self._frames: OdometryFrames | None = None
+        self._num_saved = 0  # trajectories
         self._must_reset = threading.Event()
         transforms = Transforms(self, is_published=self._config.publish_tf, base_frame=self._config.base_frame)
         self._transforms = transforms
-        self._report = OdometryReport()
+        self._report = OdometryReport(_needs(self._backend_config))
         self._reporter = OdometryReporter(self, self._report, is_metric=self._mode != "mono")
         self._reporter.watch(self.qos_finding)
         self._publisher = OdometryPublisher(self, self._config, transforms)
@@ -162,8 +163,8 @@ class OdometryNode(WatchedNode):
             self._must_reset.clear()
             self._begin_anew("reset")
         localiser = self._localiser_for(frame)
-        if not localiser.is_continuation(frame):
-            self._begin_anew("time jumped back")
+        if interruption := localiser.interruption(frame):
+            self._begin_anew(interruption)
         frames = self._frames_for(frame)
         with self._report.timed():
             outcome = localiser(frame)
@@ -175,6 +176,8 @@ class OdometryNode(WatchedNode):
     def _tell(self, outcome: Any, localiser: Localiser) -> None:
         before = self._report.state
         self._report.processed(outcome, localiser.backend)
+        if reason := self._report.why_no_map():
+            self._log_warning(reason)
         if before is not outcome.state:
             self._reporter.publish_state()
             change = f"{before.value} → {outcome.state.value}"
@@ -238,13 +241,17 @@ class OdometryNode(WatchedNode):
     def _save(self) -> None:
         if not self._config.trajectory or self._localiser is None:
             return
+        path = expanded(self._config.trajectory, "trajectory")
+        if self._num_saved:  # each map has a world of its own
+            path = path.with_stem(f"{path.stem}-{self._num_saved + 1}")
         try:
-            count = self._localiser.write_trajectory(expanded(self._config.trajectory, "trajectory"))
+            count = self._localiser.write_trajectory(path)
         except AlikedError as error:
             self.get_logger().error(f"the trajectory is lost: {one_line(error)}")
             return
         if count:
-            self.get_logger().info(f"{count} poses written to {self._config.trajectory}")
+            self._num_saved += 1
+            self.get_logger().info(f"{count} poses written to {path}")
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:  # noqa: ARG002
         self._must_reset.set()
@@ -253,6 +260,15 @@ class OdometryNode(WatchedNode):
 
     def _on_timer(self) -> None:
         self._reporter.publish_diagnostics()
+
+
+def _needs(config: BackendConfig) -> str:
+    """What a map begins with."""
+    sensor = config.sensor
+    if sensor.mode == "mono":
+        return "two views with enough parallax (initialisation.*)"
+    least = 2 * config.association.min_inliers
+    return f"{least} features with depth between {sensor.min_depth_m:g} and {sensor.max_depth_m:g} m (sensor.*)"
 
 
 def _backend_config(settings: NodeParameters) -> BackendConfig:

@@ -52,7 +52,7 @@ class OdometryConfig(Config):
     )
     trajectory: str = option(
         "",
-        "file that gets the trajectory in TUM's format at the end and at a reset; empty writes none",
+        "file that gets the trajectory in TUM's format; that of the next map, after a reset, has -2 behind its name",
         fixed=True,
     )
 

@@ -26,7 +26,7 @@ class Velocity:
 
     linear: FloatArray  # (3,) m/s
     angular: FloatArray  # (3,) rad/s
-    covariance: FloatArray  # (6, 6) of (linear, angular)
+    covariance: FloatArray | None  # (6, 6) of (linear, angular); None where it is not known
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Placed:
     pose_odom_from_child: FloatArray  # (4, 4)
     pose_map_from_child: FloatArray  # (4, 4)
     map_from_odom: FloatArray  # (4, 4)
-    covariance: FloatArray  # (6, 6) of (translation, rotation) about the axes of odom, as in PoseWithCovariance
+    covariance: FloatArray | None  # (6, 6) of (translation, rotation) about odom's axes; None where it is not known
     velocity: Velocity | None  # None in the first frame and after a loss
 
 
@@ -71,13 +71,13 @@ class OdometryFrames:
             pose_odom = inverse(self._map_from_odom) @ self.in_map(uncorrected)
             self._map_from_odom = pose_map @ inverse(pose_odom)
         pose_odom = inverse(self._map_from_odom) @ pose_map
-        child_covariance = self._of_child(outcome.covariance)
+        child_covariance = self._of_child(outcome)
         placed = Placed(
             stamp_ns=outcome.stamp_ns,
             pose_odom_from_child=pose_odom,
             pose_map_from_child=pose_map,
             map_from_odom=self._map_from_odom,
-            covariance=_about_parent(child_covariance, pose_odom[:3, :3]),
+            covariance=None if child_covariance is None else _about_parent(child_covariance, pose_odom[:3, :3]),
             velocity=self._velocity(outcome.stamp_ns, pose_odom, child_covariance),
         )
         self._last = placed
@@ -91,17 +91,22 @@ class OdometryFrames:
         """Points (N, 3) of the backend's world, in the map."""
         return transform(self._map_from_world, points_world)
 
-    def _of_child(self, covariance: FloatArray | None) -> FloatArray:
-        """The covariance (6, 6) of (rotation, translation) in the child's own axes; the first pose is exact."""
+    def _of_child(self, outcome: Outcome) -> FloatArray | None:
+        """The covariance (6, 6) of (rotation, translation) in the child's own axes, where it is known.
+
+        The pose that defines the world is exact; a single camera's first map has begun before its first pose.
+        """
+        covariance = outcome.covariance
         if covariance is None:
-            return np.zeros((6, 6))
+            pose = outcome.pose_world_from_camera
+            return np.zeros((6, 6)) if pose is not None and np.allclose(pose, np.eye(4)) else None
         rotation = self._child_from_camera[:3, :3]
         adjoint = np.zeros((6, 6))
         adjoint[:3, :3] = adjoint[3:, 3:] = rotation
         adjoint[3:, :3] = skew(self._child_from_camera[None, :3, 3])[0] @ rotation
         return np.asarray(adjoint @ covariance @ adjoint.T, np.float64)
 
-    def _velocity(self, stamp_ns: int, pose_odom: FloatArray, covariance: FloatArray) -> Velocity | None:
+    def _velocity(self, stamp_ns: int, pose_odom: FloatArray, covariance: FloatArray | None) -> Velocity | None:
         """The mean velocity since the last frame. The errors of two poses count as independent, which is cautious."""
         last = self._last
         if last is None or stamp_ns <= last.stamp_ns:
@@ -111,7 +116,7 @@ class OdometryFrames:
         return Velocity(
             linear=motion[:3, :3].T @ motion[:3, 3] / elapsed_s,
             angular=rotation_vector(motion[:3, :3]) / elapsed_s,
-            covariance=_translation_first(2.0 * covariance / elapsed_s**2),
+            covariance=None if covariance is None else _translation_first(2.0 * covariance / elapsed_s**2),
         )
 
 

@@ -24,7 +24,10 @@ def odometry_message(placed: Placed, frame_id: str, child_frame_id: str) -> Odom
     """The pose in odom and the velocity, with their covariances."""
     message = Odometry(header=header_of(placed.stamp_ns, frame_id), child_frame_id=child_frame_id)
     message.pose.pose = pose_of(placed.pose_odom_from_child)
-    message.pose.covariance = placed.covariance.ravel().tolist()
+    if placed.covariance is None:
+        message.pose.covariance[0] = UNKNOWN
+    else:
+        message.pose.covariance = placed.covariance.ravel().tolist()
     velocity = placed.velocity
     if velocity is None:
         message.twist.covariance[0] = UNKNOWN
@@ -34,7 +37,10 @@ def odometry_message(placed: Placed, frame_id: str, child_frame_id: str) -> Odom
         (message.twist.twist.angular, velocity.angular),
     ):
         vector.x, vector.y, vector.z = map(float, values)
-    message.twist.covariance = velocity.covariance.ravel().tolist()
+    if velocity.covariance is None:
+        message.twist.covariance[0] = UNKNOWN
+    else:
+        message.twist.covariance = velocity.covariance.ravel().tolist()
     return message
 
 

@@ -22,15 +22,21 @@ from aliked_ros.slam.backend import Backend, Outcome, State
 _DIAGNOSTICS_DEPTH = 10
 _WINDOW = 100  # frames that percentiles are of
 _SILENT_AFTER_S = 5.0
+_PATIENCE = 30  # frames without a map before it is worth a warning
 
 
 class OdometryReport:
     """Counts frames and remembers how the last one went. Safe for several threads.
 
     At any moment the frames that came complete = processed + dropped + refused + waiting.
+
+    Args:
+        needs: what a map begins with, for people.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, needs: str = "") -> None:
+        self._needs = needs
+        self._without_map = 0  # frames in a row
         self._lock = threading.Lock()
         self.state = State.NOT_INITIALISED
         self._counts = dict.fromkeys(
@@ -73,12 +79,19 @@ class OdometryReport:
         """The backend has processed a frame."""
         self._add(processed=1, relocalisations=int(outcome.relocalised), loop_closures=int(outcome.loop is not None))
         with self._lock:
+            self._without_map = self._without_map + 1 if outcome.state is State.NOT_INITIALISED else 0
             self.state = outcome.state
             self._map = {
                 "keyframes": len(backend.map.keyframes),
                 "landmarks": int(backend.map.landmarks.alive.sum()),
                 "inliers": outcome.num_inliers,
             }
+
+    def why_no_map(self) -> str:
+        """Why there is none after many frames; empty before, and where there is one."""
+        if self._without_map < _PATIENCE:
+            return ""
+        return f"no map after {self._without_map} frames: it begins with {self._needs}"
 
     @contextmanager
     def timed(self) -> Iterator[None]:
@@ -99,6 +112,8 @@ class OdometryReport:
                 return DiagnosticStatus.OK, "waiting for features"
             if silence_s > _SILENT_AFTER_S:
                 return DiagnosticStatus.WARN, f"no features for {silence_s:.0f} s"
+            if reason := self.why_no_map():
+                return DiagnosticStatus.WARN, reason
             level = DiagnosticStatus.WARN if self.state is State.LOST else DiagnosticStatus.OK
             return level, self.state.value
 

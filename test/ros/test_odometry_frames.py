@@ -124,6 +124,10 @@ def test_the_message_says_what_is_not_known() -> None:
     assert second.pose.pose.position.x == pytest.approx(1.0)
     assert second.twist.twist.linear.z == pytest.approx(2.0)
     assert second.twist.covariance[0] == pytest.approx(2.0 / 0.25)
+    # A single camera's first pose is not the world's origin, and nothing is known of its error.
+    late = odometry_message(placed(OdometryFrames(), 3.5, optical(1.0)), "odom", "camera")
+    assert late.pose.covariance[0] == -1.0
+    assert late.twist.covariance[0] == -1.0
 
 
 def test_a_transform_survives_its_message() -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,10 +76,12 @@ class OdometryBench:
     def calibrate(self, camera: Any = CAMERA) -> None:
         self.info.publish(info_from_camera(camera, 1, "camera"))
 
-    def send(self, seen: Seen, *, depth: bool = True, epoch: int = 0, stamp_ns: int | None = None) -> int:
+    def send(
+        self, seen: Seen, *, depth: bool = True, epoch: int = 0, stamp_ns: int | None = None, model: str = "aliked-n16"
+    ) -> int:
         """Publishes what a tracker says of a frame; returns its stamp."""
         stamp_ns = seen.stamp_ns if stamp_ns is None else stamp_ns
-        meta = FrameMeta(stamp_ns, "camera", self.frame_seq, epoch, "camera", Coords.RAW)
+        meta = FrameMeta(stamp_ns, "camera", self.frame_seq, epoch, "camera", Coords.RAW, model)
         self.frame_seq += 1
         header = header_of(stamp_ns, "camera")
         depth_m = seen.depth_m if depth else None
@@ -253,7 +256,8 @@ def test_a_tracker_that_offers_too_little_is_named(ros_context: Any, tmp_path: P
 
 
 def test_time_that_jumps_back_and_resets_begin_a_new_map(ros_context: Any, tmp_path: Path) -> None:
-    with running_odometry(ros_context, tmp_path) as bench:
+    path = tmp_path / "trajectory.tum"
+    with running_odometry(ros_context, tmp_path, trajectory=str(path)) as bench:
         wait_until(lambda: bench.info.get_subscription_count() > 0, "a subscription of camera_info")
         bench.calibrate()
         seen = frames(8)
@@ -267,6 +271,35 @@ def test_time_that_jumps_back_and_resets_begin_a_new_map(ros_context: Any, tmp_p
         assert answer.success
         start = bench.odometry(bench.send(seen[1], epoch=1))
         np.testing.assert_allclose(matrix(start.pose.pose)[:3, 3], 0, atol=1e-9)
+        other = bench.odometry(bench.send(seen[2], epoch=1, model="aliked-n32"))
+        np.testing.assert_allclose(matrix(other.pose.pose)[:3, 3], 0, atol=1e-9)
+        bench.diagnostics(resets="3")  # the log is throttled
+    counts = [
+        len(file.read_text().splitlines()) - 1
+        for file in (path, *(tmp_path / f"trajectory-{i}.tum" for i in (2, 3, 4)))
+    ]
+    assert counts == [6, 1, 1, 1], "each map's own"
+
+
+def test_depth_that_some_images_lack(ros_context: Any, tmp_path: Path) -> None:
+    with running_odometry(ros_context, tmp_path) as bench:
+        wait_until(lambda: bench.info.get_subscription_count() > 0, "a subscription of camera_info")
+        bench.calibrate()
+        stamps_ns = [bench.send(frame, depth=index % 2 == 0) for index, frame in enumerate(frames(8))]
+        assert_follows_the_camera(bench, stamps_ns)
+
+
+def test_why_there_is_no_map_is_said(ros_context: Any, tmp_path: Path) -> None:
+    reason = "no map after 30 frames: it begins with 40 features with depth between 0.1 and 8 m"
+    with running_odometry(ros_context, tmp_path) as bench:
+        wait_until(lambda: bench.info.get_subscription_count() > 0, "a subscription of camera_info")
+        bench.calibrate()
+        for frame in frames(30):
+            bench.send(dataclasses.replace(frame, depth_m=np.full_like(frame.depth_m, np.nan)))
+        status = bench.diagnostics(processed="30")
+        assert status.level == DiagnosticStatus.WARN
+        assert status.message.startswith(reason)
+    assert reason in bench.log_text()
 
 
 def test_a_tracker_that_is_started_again_is_followed(ros_context: Any, tmp_path: Path) -> None:
