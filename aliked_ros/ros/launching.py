@@ -48,6 +48,7 @@ _TRACKER_PARAMETERS = (
     argument("device", "", "auto, cpu, cuda or cuda:N; empty as in params_file"),
     argument("cameras", "", "names of several, such as [left, right]"),
     argument("calibration", "", "fr1, fr2, fr3 or a camera_info YAML file"),
+    argument("rectified", "", "true where the images are rectified; empty as in params_file"),
     argument("depth", "", "true joins depth; empty as in params_file"),
     argument("image_transport", "", "raw or compressed"),
     argument("descriptor_dtype", "", "none, float32, float16 or int8; empty as in params_file"),
