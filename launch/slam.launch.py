@@ -48,7 +48,7 @@ def _nodes(context: LaunchContext) -> launching.Actions:
 
 
 def _odometry(context: LaunchContext, topics: dict[str, str], mode: str, clock: dict[str, bool]) -> launching.Node:
-    file = launching.value(context, "odometry_params_file")
+    file = launching.parameter_file(context, "odometry_params_file")
     given = {name: launching.value(context, name) for name in ("trajectory", "base_frame", "calibration")}
     parameters = {"sensor.mode": mode, **clock, **{name: text for name, text in given.items() if text}}
     camera_info = {"camera_info": topics["camera_info"]} if topics else {}

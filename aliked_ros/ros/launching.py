@@ -103,6 +103,14 @@ def value(context: LaunchContext, name: str) -> str:
     return str(LaunchConfiguration(name).perform(context))
 
 
+def parameter_file(context: LaunchContext, name: str) -> str:
+    """The file that an argument names, empty for none; ConfigError where there is no such file."""
+    path = str(context.launch_configurations.get(name, ""))
+    if path and not Path(path).is_file():
+        raise ConfigError(f"{name}:={path}: there is no such file")
+    return path
+
+
 def is_true(context: LaunchContext, name: str) -> bool:
     """Whether an argument says true."""
     return value(context, name).lower() in _TRUE
@@ -134,7 +142,7 @@ def tracker(
     if "use_sim_time" in configurations:
         given["use_sim_time"] = is_true(context, "use_sim_time")
     all_parameters = {**given, **parameters}
-    params_file = configurations.get("params_file", "") or str(config("tracker.yaml"))
+    params_file = parameter_file(context, "params_file") or str(config("tracker.yaml"))
     name = configurations.get("name", "tracker")
     camera = (all_parameters.get("cameras") or [""])[0]
     image = "/".join(filter(None, [camera, "image"]))

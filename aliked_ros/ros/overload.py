@@ -99,6 +99,8 @@ class OverloadGuard:
         if now - start_s < self._config.window:
             return False
         change = flow.since(before)
+        if self.is_overloaded and change.received and not change.handled:
+            return False  # at a rate that is lower than one image in a window, it says nothing of the machine
         self.load = Load.of(change, now - start_s, max_rate_hz)
         changes = self._ends() if self.is_overloaded else self._begins(change)
         if changes:

@@ -33,6 +33,7 @@ from aliked_ros.ros.usage import Usage
 
 _NodeT = TypeVar("_NodeT", bound=Node)
 _LONGEST_LINE = 1000  # characters of an error
+_MOST_LOST_HANDLES = 10
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
@@ -53,6 +54,7 @@ class SpinThread:
             self._executor.add_node(node)
         self._stop = stop
         self._is_ending = False
+        self._lost_handles = 0  # in a row
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._spin, name="executor", daemon=True)
 
@@ -81,13 +83,24 @@ class SpinThread:
     def _spin(self) -> None:
         try:
             while self._executor.context.ok() and not self._is_ending:
-                self._executor.spin_once()
+                self._spin_once()
         except (ExternalShutdownException, ShutdownException):
             pass
         except Exception as error:  # noqa: BLE001  raised again where the context is left
             self._error = error
         finally:
             self._stop.set()
+
+    def _spin_once(self) -> None:
+        try:
+            self._executor.spin_once()
+        except rclpy_implementation.InvalidHandle:
+            # Another thread has destroyed a subscription whose events the executor was about to wait for.
+            self._lost_handles += 1
+            if self._lost_handles > _MOST_LOST_HANDLES:
+                raise
+        else:
+            self._lost_handles = 0
 
 
 def run(

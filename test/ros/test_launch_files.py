@@ -102,6 +102,8 @@ def arguments_of(shown: str) -> set[str]:
         ("tracker.launch.py", {"rviz": "true"}, "rviz:=true needs the package rviz2: sudo apt install ros-"),
         ("tracker.launch.py", {"foxglove": "true"}, "foxglove:=true needs the package foxglove_bridge"),
         ("tracker.launch.py", {"fastdds_profile": "none_such"}, "must be one of one_machine, several_machines"),
+        ("tracker.launch.py", {"params_file": "none_such.yaml"}, "params_file:=none_such.yaml: there is no such file"),
+        ("slam.launch.py", {"odometry_params_file": "none.yaml"}, "odometry_params_file:=none.yaml: there is no such"),
         ("usb_camera.launch.py", {"driver": "usb_cam"}, "driver:=usb_cam needs the package usb_cam"),
         ("usb_camera.launch.py", {"driver": "player", "camera_info_url": "file:///x"}, "no camera_info_url"),
         ("realsense.launch.py", {"start_camera": "true"}, "needs the package realsense2_camera"),

@@ -109,6 +109,21 @@ def test_overload_ends_when_the_camera_does() -> None:
     assert [change for _, change in machine.run(5.0)] == [False]
 
 
+def test_a_rate_of_less_than_an_image_in_a_window_does_not_end_overload() -> None:
+    config, now = OverloadConfig(policy="lower_rate", max_rate=0.1), 0.0
+    guard = OverloadGuard(config, lambda: now)
+    guard.update(Flow())
+    now = config.window
+    assert guard.update(Flow(received=60, admitted=60, superseded=50, handled=10, busy_s=2.0, latency_s=1.0))
+    for images in (120, 180, 240):
+        now += config.window
+        assert not guard.update(Flow(images, 60, 50, 10, 2.0, 1.0)), "nothing was admitted, and nothing is known"
+        assert guard.is_overloaded
+    now += config.window
+    guard.update(Flow(240, 60, 50, 10, 2.0, 1.0))
+    assert not guard.is_overloaded, "no image comes any more"
+
+
 def test_few_images_prove_nothing() -> None:
     machine = Machine(rate_hz=1.0, cost_s=5.0)
     assert machine.run(20.0) == []

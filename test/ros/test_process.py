@@ -19,6 +19,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from node_harness import TIMEOUT_S, started
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 
 from aliked_ros.ros.process import SpinThread
@@ -101,6 +102,39 @@ def test_spinning_ends_without_an_error_at_any_moment(ros_context: Any, moment: 
         assert not spin.has_failed
     finally:
         node.destroy_node()
+
+
+def test_what_another_thread_destroys_does_not_end_the_spinning(
+    ros_context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = Node("spun", context=ros_context)
+    try:
+        with SpinThread([node], threading.Event()) as spin:
+            original, failures = spin._executor.spin_once, iter(range(5))
+
+            def spin_once() -> None:
+                if next(failures, None) is not None:
+                    raise rclpy_implementation.InvalidHandle("cannot use Destroyable")
+                original()
+
+            monkeypatch.setattr(spin._executor, "spin_once", spin_once)
+            done = threading.Event()
+            spin._executor.create_task(done.set)
+            assert done.wait(10.0)
+            assert next(failures, None) is None
+            assert spin.is_spinning
+        spin = SpinThread([node], threading.Event())
+        monkeypatch.setattr(spin._executor, "spin_once", failing)
+        spin.__enter__()
+        spin._thread.join(10.0)
+        with pytest.raises(rclpy_implementation.InvalidHandle):
+            spin.__exit__()
+    finally:
+        node.destroy_node()
+
+
+def failing() -> None:
+    raise rclpy_implementation.InvalidHandle("for ever")
 
 
 def test_spinning_ends_when_nothing_comes(ros_context: Any) -> None:
