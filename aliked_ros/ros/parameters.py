@@ -91,7 +91,8 @@ class NodeParameters:
         descriptor = descriptor_of(named, changeable=self._may_change is not None)
         try:
             if named.is_list:
-                return _as_tuple(self._node.declare_parameter(name, list(default), descriptor).value)
+                value = self._node.declare_parameter(name, list(default), descriptor).value
+                return () if value is None else _as_tuple(value)  # ROS reads an empty list as no value
             return self._node.declare_parameter(name, default, descriptor).value
         except InvalidParameterTypeException as error:
             given = _overrides(self._node)[name]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from rclpy.parameter import Parameter
 
 from aliked_ros.config import Config, option
 from aliked_ros.errors import ConfigError
-from aliked_ros.ros.node_config import TRACKER_GROUPS
+from aliked_ros.ros.node_config import TRACKER_GROUPS, TrackerNodeConfig
 from aliked_ros.ros.parameters import NodeParameters, refuse_unknown
 
 pytestmark = pytest.mark.ros
@@ -91,6 +92,19 @@ def test_every_option_of_the_tracker_is_declared_with_its_default(node: Node) ->
             value = node.get_parameter(name).value
             assert (tuple(value) if named.is_list else value) == named.default
             assert named.option.help in node.describe_parameter(name).description
+
+
+def test_an_empty_list_in_a_file_is_an_empty_list(ros_context: Any, tmp_path: Path) -> None:
+    file = tmp_path / "parameters.yaml"
+    file.write_text(
+        "tracker:\n  ros__parameters:\n    cameras: []\n    queue_size: 7\n"
+    )  # as ros2 param dump writes it
+    node = Node("tracker", context=ros_context, cli_args=["--ros-args", "--params-file", str(file)])
+    try:
+        config = NodeParameters(node, TRACKER_GROUPS).get(TrackerNodeConfig)
+        assert (config.cameras, config.queue_size) == ((), 7)
+    finally:
+        node.destroy_node()
 
 
 def test_initial_values_are_taken(ros_context: Any) -> None:
