@@ -181,6 +181,7 @@ class PlayerNode(WatchedNode):
             if config.wait_for_reader:
                 reader = self._full_name(config.wait_for_reader)
                 self._wait(lambda: reader in self._readers(), f"{reader} to read {config.wait_for}", stop)
+        if wanted or config.wait_for:
             # That we know the others does not mean that they know us yet, and DDS does not tell.
             stop.wait(_SETTLE_S)
 
