@@ -1,6 +1,8 @@
 # Copyright 2026 The aliked_ros developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which images are processed next: the newest, or all in order; those of one moment together; each with its depth."""
+"""Which images are processed next: the newest of the camera that has waited longest, or all in order; those of one
+moment together; each with its depth.
+"""
 
 from __future__ import annotations
 
@@ -71,6 +73,8 @@ class Intake:
         self._queues: list[deque[Arrival]] = [deque() for _ in range(num_cameras)]
         self._last: list[tuple[int, float] | None] = [None] * num_cameras  # stamp and arrival of the newest image
         self._depths = [_DepthBuffer() for _ in range(num_cameras)]
+        self._num_turns = 0
+        self._turns = [0] * num_cameras  # when each camera had its last one
         self._gate = RateGate()
         self._flow = Flow()
 
@@ -167,7 +171,8 @@ class Intake:
             candidates = sorted(heads, key=lambda a: a.stamp_ns)[:1]
         else:
             pending = (arrival for waiting in self._queues for arrival in waiting)
-            candidates = sorted(pending, key=lambda a: a.stamp_ns, reverse=True)
+            # By turns: a camera whose stamps are behind has nothing that is newer than the others' images.
+            candidates = sorted(pending, key=lambda a: (self._turns[a.camera], -a.stamp_ns))
         wait_s: float | None = None
         for pivot in candidates:
             group = self._simultaneous(pivot)
@@ -212,6 +217,9 @@ class Intake:
     def _finish(self, group: list[Arrival], now: float) -> list[Arrival]:
         """Removes the images of a moment, and says of each whether it lacks another camera's."""
         present = {arrival.camera for arrival in group}
+        self._num_turns += 1
+        for camera in present:
+            self._turns[camera] = self._num_turns
         lacking = any(
             last is not None and now - last[1] <= _LIVE_S and camera not in present
             for camera, last in enumerate(self._last)

@@ -106,6 +106,24 @@ def test_cameras_out_of_step_are_processed_one_by_one() -> None:
     assert bench.drops == []
 
 
+@pytest.mark.parametrize("behind_ms", [30, 200])
+def test_a_camera_whose_stamps_are_behind_has_its_share(behind_ms: int) -> None:
+    """0.12 s for an image, and two cameras of 10 Hz: one can be processed for every two that come."""
+    bench = Bench()
+    start_s, taken, busy_until_s = bench.now, [0, 0], 0.0
+    for step in range(3000):
+        bench.now, now_ms = start_s + step / 100, 10 * step
+        if now_ms % 100 == 0:
+            bench.put(LEFT, now_ms)
+            bench.put(RIGHT, now_ms - behind_ms)
+        if bench.now >= busy_until_s:
+            for arrival in bench.intake._choose(bench.now)[0]:
+                taken[arrival.camera] += 1
+                busy_until_s = bench.now + 0.12
+    assert sum(taken) > 230
+    assert min(taken) > 0.45 * sum(taken)
+
+
 def test_every_image_in_order() -> None:
     bench = Bench(in_order=True, capacity=10)
     for stamp in (0, 33, 66):
