@@ -18,6 +18,7 @@ _GRID = 9  # pixels along each side of the image at which distortion is tried
 _MAX_RETURN_PX = 1.0  # from a pixel to its ray and back
 _MIN_INVERTIBLE = 0.5  # share of the pixels that must come back
 _MIN_BENT = 0.5  # of the tangent that a pixel would have without distortion, as a median
+_MIN_FOCAL_LENGTH = 0.01  # of the image's side; a fisheye that saw all around would have 0.16
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,12 @@ class Camera:
             )
         if self.width <= 0 or self.height <= 0:
             raise CalibrationError(f"calibration is for an image of {self.width}×{self.height} pixels")
+        for name, value, size in (("fx", self.fx, self.width), ("fy", self.fy, self.height)):
+            if value < _MIN_FOCAL_LENGTH * size:
+                raise CalibrationError(
+                    f"{name} = {value} is far too short for an image of {self.width}×{self.height} pixels; focal "
+                    "lengths are in pixels"
+                )
         for name, value, size in (("cx", self.cx, self.width), ("cy", self.cy, self.height)):
             if not -size <= value <= 2 * size:  # a cut-out may lie beside it
                 raise CalibrationError(

@@ -49,6 +49,7 @@ def test_no_points() -> None:
     [
         ((640, 480, 0, 0, 0, 0), "fx = 0"),
         ((640, 480, -500, 500, 320, 240), "fx = -500"),
+        ((640, 480, 500, 1e-300, 320, 240), "fy = 1e-300 is far too short for an image of 640×480"),
         ((640, 480, float("nan"), 500, 320, 240), "not finite"),
         ((0, 480, 500, 500, 320, 240), "0×480"),
         ((640, 480, 500, 500, 320, 240, "brown"), "unknown distortion model 'brown'"),

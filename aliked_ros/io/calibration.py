@@ -7,6 +7,7 @@ Source: http://wiki.ros.org/camera_calibration_parsers, the YAML format.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import yaml
 
 from aliked_ros.camera import TUM_CAMERAS, Camera
 from aliked_ros.errors import CalibrationError, SourceError
+from aliked_ros.io.folders import expanded
 
 FILE_NAME = "camera.yaml"  # the calibration that lies beside a sequence
 
@@ -23,8 +25,12 @@ _KALIBR_MODELS = {"radial-tangential": "plumb_bob", "radtan": "plumb_bob"}
 _REMEDY = "calibrate with ROS's camera_calibration and put its YAML file here"
 
 
-def read_camera(path: Path) -> Camera:
+def read_camera(path: Path, *, rectified: bool = False) -> Camera:
     """The calibration in a camera_info YAML file, or in EuRoC's ``sensor.yaml`` of a camera.
+
+    Args:
+        path: the file.
+        rectified: the calibration of the rectified images: a camera_info file has it as its projection matrix.
 
     Raises:
         SourceError: the file is missing or is not of that format.
@@ -39,21 +45,28 @@ def read_camera(path: Path) -> Camera:
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise SourceError(f"{path}: not a YAML file ({_first_line(error)}); {_REMEDY}") from error
     try:
-        return _euroc_camera(values) if "intrinsics" in values else _camera(values)
+        return _euroc_camera(values) if "intrinsics" in values else _camera(values, rectified=rectified)
     except CalibrationError as error:
         raise CalibrationError(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise SourceError(f"{path}: not a camera_info file ({_complaint(error)}); {_REMEDY}") from error
 
 
-def camera_named(name: str) -> Camera:
+def camera_named(name: str, *, rectified: bool = False) -> Camera:
     """The calibration that a user names: one of TUM's Kinects (fr1, fr2, fr3), a camera_info YAML file or EuRoC's.
 
+    Args:
+        name: fr1, fr2 or fr3, or a path, also with ~ or as a ``file://`` URL, which camera drivers take.
+        rectified: as for :func:`read_camera`.
+
     Raises:
+        ConfigError: the path has a ~ without a home folder.
         SourceError: the file is missing or is not of that format.
         CalibrationError: its values are impossible.
     """
-    return TUM_CAMERAS[name] if name in TUM_CAMERAS else read_camera(Path(name))
+    if name in TUM_CAMERAS:
+        return TUM_CAMERAS[name]
+    return read_camera(expanded(name.removeprefix("file://"), "calibration"), rectified=rectified)
 
 
 def write_camera(path: Path, camera: Camera, name: str = "camera") -> None:
@@ -82,20 +95,24 @@ def _matrix(rows: int, data: tuple[float, ...]) -> dict[str, Any]:
     return {"rows": rows, "cols": len(data) // rows, "data": [float(value) for value in data]}
 
 
-def _camera(values: Mapping[str, Any]) -> Camera:
-    k = [float(value) for value in values["camera_matrix"]["data"]]
-    if len(k) != 9:
-        raise ValueError(f"camera_matrix has {len(k)} values, not 9")
-    return Camera(
-        width=int(values["image_width"]),
-        height=int(values["image_height"]),
-        fx=k[0],
-        fy=k[4],
-        cx=k[2],
-        cy=k[5],
-        distortion_model=str(values.get("distortion_model", "plumb_bob")),
-        distortion=tuple(float(value) for value in values["distortion_coefficients"]["data"]),
-    )
+def _camera(values: Mapping[str, Any], *, rectified: bool) -> Camera:
+    size = int(values["image_width"]), int(values["image_height"])
+    if rectified:
+        fx, _, cx, _, _, fy, cy, *_ = _numbers(values, "projection_matrix", 12)
+        return Camera(*size, fx, fy, cx, cy)
+    fx, _, cx, _, fy, cy, *_ = _numbers(values, "camera_matrix", 9)
+    model = str(values.get("distortion_model", "plumb_bob"))
+    distortion = tuple(float(value) for value in values["distortion_coefficients"]["data"])
+    return Camera(*size, fx, fy, cx, cy, model, distortion)
+
+
+def _numbers(values: Mapping[str, Any], name: str, count: int) -> list[float]:
+    found = [float(value) for value in values[name]["data"]]
+    if len(found) != count:
+        raise ValueError(f"{name} has {len(found)} values, not {count}")
+    if not all(map(math.isfinite, found)):
+        raise ValueError(f"{name} has a value that is not finite")
+    return found
 
 
 def _euroc_camera(values: Mapping[str, Any]) -> Camera:

@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import numpy as np
 
-from aliked_ros.errors import ConfigError
+from aliked_ros.errors import ConfigError, SourceError
+from aliked_ros.io.folders import expanded
 from aliked_ros.io.images import read_image
 from aliked_ros.mask import ImageMask, PolygonMask, ViewMask
 
@@ -21,8 +21,8 @@ def mask_named(text: str) -> ViewMask:
     """The mask that a user names.
 
     Args:
-        text: an image file, black where nothing is wanted; or the corners of a polygon to ignore, in pixels, such as
-            ``0,400 640,400 640,480 0,480``, with ``;`` between several polygons.
+        text: an image file, black where nothing is wanted, also with ~ or as a ``file://`` URL; or the corners of a
+            polygon to ignore, in pixels, such as ``0,400 640,400 640,480 0,480``, with ``;`` between several polygons.
 
     Raises:
         SourceError: the file cannot be read.
@@ -30,9 +30,11 @@ def mask_named(text: str) -> ViewMask:
     """
     if _POLYGONS.fullmatch(text):
         return PolygonMask(tuple(_polygon(part) for part in text.split(";") if part.strip()))
-    path = Path(text)
+    path = expanded(text.removeprefix("file://"), "mask")
     if path.suffix.lower() in _LOSSY:
         raise ConfigError(f"{path}: JPEG does not keep the zeros of a mask; save it as PNG")
+    if not path.is_file():
+        raise SourceError(f"{path}: no such mask; name an image file, or corners such as 0,400 640,400 640,480")
     image = read_image(path)
     try:
         return ImageMask(np.asarray(np.atleast_3d(image).any(axis=2), np.bool_))

@@ -31,7 +31,7 @@ from aliked_ros.ros.watched_node import WatchedLifecycleNode
 
 if TYPE_CHECKING:
     from aliked_ros.frontend.extractor import Extractor
-    from aliked_ros.frontend.frontend import Frontend
+    from aliked_ros.frontend.frontend import FrameNumber, Frontend
     from aliked_ros.frontend.matchers import Matcher
 
 
@@ -91,23 +91,24 @@ class PipelineBuilder:
         return Loaded(extractor, matcher, calibrations, masks)
 
     def build(
-        self, loaded: Loaded, after_image: Callable[[int], None], first_epochs: Sequence[int]
+        self, loaded: Loaded, after_image: Callable[[int], None], first: Sequence[FrameNumber]
     ) -> tuple[Pipeline, StereoMatcher | None]:
         """The pipeline, which processes from now on but takes no images yet, and what matches simultaneous images.
 
         Args:
             loaded: what :meth:`load` gave.
             after_image: is called with a camera's number after each of its images.
-            first_epochs: by camera: ids are unique in an epoch, also when the node is configured again.
+            first: by camera, or empty: counting goes on when the node is configured again.
         """
         config = self._settings.get(TrackerNodeConfig)
         intake = Intake(
             len(self._cameras), intake_settings(config), lambda camera, count: self._monitors[camera].dropped(count)
         )
         pipeline = Pipeline(intake, after_image)
+        frontends = [self._make_frontend(loaded, camera, first) for camera in self._cameras]
         streams = [
-            self._make_stream(camera, self._make_frontend(loaded, camera, first_epoch), intake, pipeline)
-            for camera, first_epoch in zip(self._cameras, first_epochs, strict=True)
+            self._make_stream(camera, frontend, intake, pipeline)
+            for camera, frontend in zip(self._cameras, frontends, strict=True)
         ]
         stereo: StereoMatcher | None = None
         if len(streams) > 1:
@@ -135,11 +136,11 @@ class PipelineBuilder:
         settings = self._settings_of(camera)
         if not settings.calibration:
             return None
-        calibration = camera_named(settings.calibration)
-        if settings.rectified and calibration.distortion:
+        calibration = camera_named(settings.calibration, rectified=settings.rectified)
+        if settings.rectified and any(calibration.distortion):
             raise ConfigError(
-                f"calibration {settings.calibration} has distortion, but rectified images have none; "
-                "leave one of them out"
+                f"calibration {settings.calibration} has distortion and no projection matrix, which describes "
+                "rectified images; give a camera_info YAML file, or leave rectified out"
             )
         return calibration
 
@@ -152,8 +153,8 @@ class PipelineBuilder:
         except (ConfigError, SourceError) as error:
             raise type(error)(f"{full_name(camera.name if is_own else '', 'mask')}: {error}") from error
 
-    def _make_frontend(self, loaded: Loaded, camera: CameraName, first_epoch: int) -> Frontend:
-        from aliked_ros.frontend.frontend import Frontend
+    def _make_frontend(self, loaded: Loaded, camera: CameraName, first: Sequence[FrameNumber]) -> Frontend:
+        from aliked_ros.frontend.frontend import FrameNumber, Frontend
 
         return Frontend(
             loaded.extractor,
@@ -162,7 +163,7 @@ class PipelineBuilder:
             loaded.calibrations[camera.index],
             loaded.masks[camera.index],
             loaded.matcher,
-            first_epoch,
+            first[camera.index] if first else FrameNumber(),
         )
 
     def _make_stream(self, camera: CameraName, frontend: Frontend, intake: Intake, pipeline: Pipeline) -> CameraStream:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from aliked_ros.camera import TUM_CAMERAS, Camera
-from aliked_ros.errors import CalibrationError, SourceError
-from aliked_ros.io.calibration import read_camera, write_camera
+from aliked_ros.errors import CalibrationError, ConfigError, SourceError
+from aliked_ros.io.calibration import camera_named, read_camera, write_camera
 
 # As camera_calibration writes it.
 EXAMPLE = """
@@ -47,6 +47,28 @@ def test_reads_what_ros_writes(tmp_path: Path) -> None:
     assert camera.distortion == (0.2312, -0.7849, -0.0033, -0.0001, 0.9172)
 
 
+def test_the_projection_matrix_is_the_calibration_of_rectified_images(tmp_path: Path) -> None:
+    path = tmp_path / "camera.yaml"
+    path.write_text(EXAMPLE.replace("[520.9, 0, 325.1, 0, 0, 521, 249.7,", "[400, 0, 310, -20, 0, 401, 230,"))
+    camera = read_camera(path, rectified=True)
+    assert (camera.width, camera.height) == (640, 480)
+    assert (camera.fx, camera.fy, camera.cx, camera.cy, camera.distortion) == (400.0, 401.0, 310.0, 230.0, ())
+    path.write_text(EXAMPLE[: EXAMPLE.index("projection_matrix")])
+    assert read_camera(path).fx == 520.9
+    with pytest.raises(SourceError, match="'projection_matrix' is missing"):
+        read_camera(path, rectified=True)
+
+
+def test_paths_are_written_as_users_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "camera.yaml").write_text(EXAMPLE)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("~/camera.yaml", f"file://{tmp_path}/camera.yaml", "file://~/camera.yaml"):
+        assert camera_named(name).fx == 520.9
+    assert camera_named("fr3").fx == TUM_CAMERAS["fr3"].fx
+    with pytest.raises(ConfigError, match="calibration: the home folder"):
+        camera_named("~nobody-of-this-name/camera.yaml")
+
+
 @pytest.mark.parametrize(
     "camera",
     [
@@ -75,6 +97,7 @@ def test_no_distortion_is_written_as_zeros_for_ros(tmp_path: Path) -> None:
         (EXAMPLE.replace("image_width", "width"), "'image_width' is missing"),
         (EXAMPLE.replace("520.9, 0. , 325.1, 0. , ", ""), "camera_matrix has 5 values"),
         (EXAMPLE.replace("640", "wide"), "wide"),
+        (EXAMPLE.replace("[520.9, 0. , 325.1", "[520.9, .nan, 325.1"), "camera_matrix has a value that is not finite"),
         ("!!python/object/apply:os.getcwd []", "not a YAML file"),
     ],
 )

@@ -35,6 +35,7 @@ def test_black_pixels_of_a_file_are_ignored(tmp_path: Path, channels: int) -> No
     path = tmp_path / "mask.png"
     cv2.imwrite(str(path), pixels)
     np.testing.assert_array_equal(mask_named(str(path)).at(50, 40), pixels.any(axis=2))
+    np.testing.assert_array_equal(mask_named(f"file://{path}").at(50, 40), pixels.any(axis=2))
 
 
 def test_files_that_are_no_masks_are_refused(tmp_path: Path) -> None:
@@ -42,7 +43,7 @@ def test_files_that_are_no_masks_are_refused(tmp_path: Path) -> None:
     cv2.imwrite(str(black), np.zeros((40, 50), np.uint8))
     with pytest.raises(ConfigError, match=r"black\.png: .* 0 everywhere"):
         mask_named(str(black))
-    with pytest.raises(SourceError, match=r"missing\.png: cannot be read"):
+    with pytest.raises(SourceError, match=r"missing\.png: no such mask"):
         mask_named(str(tmp_path / "missing.png"))
     with pytest.raises(ConfigError, match=r"lossy\.jpg: JPEG does not keep the zeros"):
         mask_named(str(tmp_path / "lossy.jpg"))

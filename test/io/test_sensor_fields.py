@@ -118,6 +118,15 @@ def test_rectified_images_are_described_by_p() -> None:
         camera_from_info(as_message({**fields, "p": np.zeros(12)}), rectified=True)
 
 
+@pytest.mark.parametrize("index", range(9))
+def test_a_matrix_that_is_not_finite_is_refused(index: int) -> None:
+    fields = camera_info_fields(CAMERA, 7, "c")
+    k = np.array(fields["k"], np.float64)
+    k[index] = np.nan
+    with pytest.raises(CalibrationError, match=r"camera_info\.k has a value that is not finite"):
+        camera_from_info(as_message({**fields, "k": k}))
+
+
 def test_a_matrix_of_another_length_is_refused() -> None:
     fields = camera_info_fields(CAMERA, 7, "c")
     with pytest.raises(CalibrationError, match=r"camera_info\.k must have 9 values, got 8"):

@@ -144,8 +144,12 @@ def _binned(centre: float, factor: int) -> float:
 
 def _numbers(info: Any, name: str, count: int | None) -> Any:
     values = np.asarray(getattr(info, name) if hasattr(info, name) else getattr(info, name.upper()), np.float64)
-    if count is not None and values.shape != (count,):
+    if count is None:
+        return values
+    if values.shape != (count,):
         raise CalibrationError(f"camera_info.{name} must have {count} values, got {values.size}")
+    if not np.all(np.isfinite(values)):
+        raise CalibrationError(f"camera_info.{name} has a value that is not finite; calibrate the camera")
     return values
 
 
