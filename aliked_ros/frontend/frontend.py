@@ -48,6 +48,14 @@ class FrameResult:
     camera: Camera | None = None  # the calibration; None without one for this image's size
 
 
+@dataclass(frozen=True)
+class FrameNumber:
+    """Where a front-end begins to count, or the one after it has to."""
+
+    epoch: int = 0
+    frame_seq: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class _Previous:
     features: Features
@@ -72,7 +80,7 @@ class Frontend:
         camera: the calibration, for undistorted coordinates and essential matrices.
         mask: where keypoints are wanted; everywhere without one.
         matcher: what matches, where several front-ends share one; by default what ``tracking`` names.
-        first_epoch: number of the first epoch, where another front-end of the same source has had some.
+        first: number of the first image, where another front-end of the same source has had some.
 
     Raises:
         ConfigError: the matcher does not know the extractor's descriptors, or needs what is not installed.
@@ -87,7 +95,7 @@ class Frontend:
         camera: Camera | None = None,
         mask: ViewMask | None = None,
         matcher: Matcher | None = None,
-        first_epoch: int = 0,
+        first: FrameNumber = FrameNumber(),
     ) -> None:
         self._extractor = extractor
         self._mask = mask
@@ -96,8 +104,9 @@ class Frontend:
         self._verification = verification or VerificationConfig()
         self._camera = camera
         self._warnings_told: set[str] = set()
-        self._epoch = first_epoch
-        self._num_frames = 0
+        self._epoch = first.epoch
+        self._frame_seq = first.frame_seq  # of the next image
+        self._has_begun = False  # an image has come
         self._previous: _Previous | None = None
         self._tracker = FeatureTracker(self._tracking)
         self._refiner = self._create_refiner()
@@ -111,6 +120,11 @@ class Frontend:
     def epoch(self) -> int:
         """How often the tracks have started anew."""
         return self._epoch
+
+    @property
+    def next_number(self) -> FrameNumber:
+        """The first that this front-end has not used."""
+        return FrameNumber(self._epoch + self._has_begun, self._frame_seq)
 
     @property
     def camera(self) -> Camera | None:
@@ -140,7 +154,7 @@ class Frontend:
 
     def reset(self) -> None:
         """Forgets all tracks; the next image starts a new epoch."""
-        if self._num_frames > 0:
+        if self._has_begun:
             self._epoch += 1
         self._previous = None
         self._tracker = FeatureTracker(self._tracking)
@@ -200,7 +214,7 @@ class Frontend:
             tracks = dataclasses.replace(tracks, depth_m=depths_m[tracks.feature_indices])
         match_ms = 1e3 * (time.perf_counter() - extracted)
         result = FrameResult(
-            frame_seq=self._num_frames,
+            frame_seq=self._frame_seq,
             epoch=self._epoch,
             stamp_ns=stamp_ns,
             features=features,
@@ -212,8 +226,8 @@ class Frontend:
             depth_m=depths_m,
             camera=camera,
         )
-        self._previous = _Previous(features, self._num_frames, stamp_ns)
-        self._num_frames += 1
+        self._previous = _Previous(features, self._frame_seq, stamp_ns)
+        self._frame_seq, self._has_begun = self._frame_seq + 1, True
         return result
 
     def _create_refiner(self) -> PointRefiner | None:

@@ -31,6 +31,7 @@ from aliked_ros.ros.node_config import CameraConfig, TrackerNodeConfig
 from aliked_ros.ros.prepared_image import PreparedImage, prepare
 from aliked_ros.ros.process import one_line
 from aliked_ros.ros.publishing import ResultPublisher
+from aliked_ros.ros.silence import SilenceWatch
 from aliked_ros.ros.throttle import ThrottledLog
 
 if TYPE_CHECKING:
@@ -104,6 +105,10 @@ class CameraStream:
         self._intake = intake
         self._before_next_image = before_next_image
         self._frame_log = frame_log
+        # Remapping applies to the base name, as with image_transport.
+        topic = node.resolve_topic_name(camera.input("image"))
+        self._image_topic = f"{topic}/compressed" if config.image_transport == "compressed" else topic
+        self.finding = SilenceWatch(node, self._image_topic, "image", monitor.seconds_without_image)
         self._topics = {**results.topics, "status": node.resolve_topic_name(f"{camera.output}/status")}
         self._log = node.get_logger()
         self._log_refusal = ThrottledLog(self._log.error)
@@ -129,11 +134,8 @@ class CameraStream:
         if self._subscriptions:
             return
         config = self._config
-        # Remapping applies to the base name, as with image_transport.
-        topic, kind = self._node.resolve_topic_name(self._camera.input("image")), Image
-        if config.image_transport == "compressed":
-            topic, kind = f"{topic}/compressed", CompressedImage
-        self._subscriptions = [self._subscription(kind, topic, self._on_image, self._image_profile())]
+        kind = CompressedImage if config.image_transport == "compressed" else Image
+        self._subscriptions = [self._subscription(kind, self._image_topic, self._on_image, self._image_profile())]
         if config.depth:
             depth = self._camera.input("depth")
             self._subscriptions.append(self._subscription(Image, depth, self._on_depth, self._image_profile()))

@@ -111,6 +111,7 @@ class Monitor:
         self._processed_at_s: deque[float] = deque(maxlen=_RATE_WINDOW)
         self._interval_start = (clock(), self._counts, 0, 0)
         self._received_at_s: float | None = None
+        self._active_at_s = clock()  # since when images are taken
         self._phase = Phase.UNCONFIGURED
         self._failure = ""
         self._failed = False
@@ -118,6 +119,8 @@ class Monitor:
     def enter(self, phase: Phase, failure: str = "") -> None:
         """The node has come to be this, by a failure where there is one; the rest follows from the images."""
         with self._lock:
+            if phase is Phase.ACTIVE and self._phase is not Phase.ACTIVE:
+                self._active_at_s = self._clock()
             self._phase, self._failure = phase, failure
             self._failed = False
 
@@ -230,11 +233,12 @@ class Monitor:
         with self._lock:
             return self._last_refusal
 
-    @property
-    def seconds_without_image(self) -> float | None:
-        """Time since the last image came; ``None`` before the first."""
+    def seconds_without_image(self) -> float:
+        """Time since the last image came, or since images are taken; 0 while they are not."""
         with self._lock:
-            return None if self._received_at_s is None else self._clock() - self._received_at_s
+            if self._phase is not Phase.ACTIVE:
+                return 0.0
+            return self._clock() - max(self._received_at_s or -math.inf, self._active_at_s)
 
     def next_interval(self) -> Interval:
         """Ends an interval and begins the next; for a reporter that comes back regularly."""

@@ -29,6 +29,7 @@ from aliked_ros.ros.odometry_publishing import OdometryPublisher
 from aliked_ros.ros.odometry_report import OdometryReport, OdometryReporter
 from aliked_ros.ros.parameters import NodeParameters
 from aliked_ros.ros.process import one_line, run_callbacks
+from aliked_ros.ros.silence import SilenceWatch
 from aliked_ros.ros.throttle import ThrottledLog
 from aliked_ros.ros.transforms import Transforms
 from aliked_ros.ros.usage import Usage
@@ -127,10 +128,13 @@ class OdometryNode(WatchedNode):
         topics.append((Features, "features", f"{_TRACKER}/{camera}features"))
         profile = qos.every_result if self._config.process_every_frame else qos.results
         for kind, name, topic in topics:
-            self._listen(kind, topic, partial(self._on_part, name), profile())
+            subscription = self._listen(kind, topic, partial(self._on_part, name), profile())
+            if kind is Features:
+                silence = SilenceWatch(self, subscription.topic_name, name, self._report.seconds_without_features)
+                self._reporter.watch(silence)
 
-    def _listen(self, kind: Any, topic: str, callback: Callable[[Any], None], profile: Any) -> None:
-        self.create_subscription(kind, topic, callback, profile, qos_overriding_options=qos.overridable())
+    def _listen(self, kind: Any, topic: str, callback: Callable[[Any], None], profile: Any) -> Any:
+        return self.create_subscription(kind, topic, callback, profile, qos_overriding_options=qos.overridable())
 
     def _on_part(self, name: str, message: Any) -> None:
         self._report.received(name)

@@ -21,7 +21,6 @@ from aliked_ros.slam.backend import Backend, Outcome, State
 
 _DIAGNOSTICS_DEPTH = 10
 _WINDOW = 100  # frames that percentiles are of
-_SILENT_AFTER_S = 5.0
 _PATIENCE = 30  # frames without a map before it is worth a warning
 
 
@@ -45,13 +44,18 @@ class OdometryReport:
         self._map = {"keyframes": 0, "landmarks": 0, "inliers": 0}
         self._last_refusal = ""
         self._refused_since_report = 0
-        self._received_at_s: float | None = None
+        self._has_received = False
+        self._received_at_s = time.monotonic()  # or since when it may
         self._backend_ms: deque[float] = deque(maxlen=_WINDOW)
 
     def received(self, name: str) -> None:
         """A message came."""
         if name == "features":
-            self._received_at_s = time.monotonic()
+            self._received_at_s, self._has_received = time.monotonic(), True
+
+    def seconds_without_features(self) -> float:
+        """Time since the last features came, or since the start."""
+        return time.monotonic() - self._received_at_s
 
     def dropped(self, count: int) -> None:
         """Frames gave way to newer ones."""
@@ -105,13 +109,10 @@ class OdometryReport:
         """The level and the one line that people read first; ends the interval that refusals are counted in."""
         with self._lock:
             refused, self._refused_since_report = self._refused_since_report, 0
-            silence_s = None if self._received_at_s is None else time.monotonic() - self._received_at_s
             if refused:
                 return DiagnosticStatus.WARN, f"{refused} frames refused: {self._last_refusal}"
-            if silence_s is None:
+            if not self._has_received:
                 return DiagnosticStatus.OK, "waiting for features"
-            if silence_s > _SILENT_AFTER_S:
-                return DiagnosticStatus.WARN, f"no features for {silence_s:.0f} s"
             if reason := self.why_no_map():
                 return DiagnosticStatus.WARN, reason
             level = DiagnosticStatus.WARN if self.state is State.LOST else DiagnosticStatus.OK

@@ -24,7 +24,7 @@ from aliked_ros.ros.throttle import ThrottledLog
 
 if TYPE_CHECKING:
     from aliked_ros.features import Features
-    from aliked_ros.frontend.frontend import Frontend
+    from aliked_ros.frontend.frontend import FrameNumber, Frontend
     from aliked_ros.ros.camera_stream import CameraStream
     from aliked_ros.ros.prepared_image import PreparedImage
     from aliked_ros.ros.stereo import Found, StereoMatcher
@@ -68,7 +68,11 @@ class Pipeline:
         intake, work = self._intake.flow, self._work
         return replace(intake, handled=work.handled, busy_s=work.busy_s, latency_s=work.latency_s)
 
-    def finding(self) -> Finding:
+    def images_finding(self, camera: int) -> Finding:
+        """Where a camera's images come from, and whether they do, for /diagnostics."""
+        return self._streams[camera].finding()
+
+    def stereo_finding(self) -> Finding:
         """How the matches between cameras are doing, for /diagnostics."""
         if self._stereo is None:
             return Finding()
@@ -82,9 +86,9 @@ class Pipeline:
         return any(stream.is_subscribed for stream in self._streams)
 
     @property
-    def next_epochs(self) -> list[int]:
-        """The first epoch of each camera that has not been used; once the pipeline is closed."""
-        return [stream.frontend.epoch + 1 for stream in self._streams]
+    def next_numbers(self) -> list[FrameNumber]:
+        """The first of each camera that have not been used; once the pipeline is closed."""
+        return [stream.frontend.next_number for stream in self._streams]
 
     def subscribe(self) -> None:
         """Starts to take images of all cameras."""

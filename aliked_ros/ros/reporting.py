@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from aliked_ros.engine.base import EngineInfo
 
 _PERIOD_S = 1.0
-_SILENT_AFTER_S = 5.0
 _DIAGNOSTICS_DEPTH = 10
 _OUT_OF_STEP_IMAGES = 3  # alone in an interval, and none together, before it is worth a warning
 
@@ -120,7 +119,7 @@ class Reporter:
 
     def _verdict(self, interval: Interval, findings: Sequence[Finding]) -> tuple[bytes, str]:
         """The level and the one line that people read first: all that is wrong, the worst first."""
-        phase, silence_s = self._monitor.phase, self._monitor.seconds_without_image
+        phase = self._monitor.phase
         if error := self._error():
             return DiagnosticStatus.ERROR, error
         if phase is not Phase.ACTIVE:
@@ -128,13 +127,13 @@ class Reporter:
         complaints = [*self._complaints(interval), *(finding.warning for finding in findings), *self._warnings]
         if any(complaints):
             return DiagnosticStatus.WARN, "; ".join(filter(None, complaints))
-        if silence_s is None:
+        if self._monitor.counts.received == 0:
             return DiagnosticStatus.OK, "waiting for images"
         dropped, received = interval.counts.dropped, interval.counts.received
         return DiagnosticStatus.OK, f"running, {dropped} of {received} images dropped" if dropped else "running"
 
     def _complaints(self, interval: Interval) -> Iterator[str]:
-        counts, silence_s = interval.counts, self._monitor.seconds_without_image
+        counts = interval.counts
         if counts.refused:
             yield f"{counts.refused} images refused: {self._monitor.last_refusal}"
         if counts.processed and interval.without_depth == counts.processed:
@@ -146,8 +145,6 @@ class Reporter:
                 "every image waits in vain for another camera's: none lies within sync_slop; synchronise the cameras, "
                 "raise sync_slop, or run a node for each"
             )
-        if silence_s is not None and silence_s > _SILENT_AFTER_S:
-            yield f"no image for {silence_s:.0f} s"
 
     def _error(self) -> str:
         """What someone has to see to; empty when there is nothing."""

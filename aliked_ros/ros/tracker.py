@@ -8,6 +8,7 @@ images, ``deactivate`` stops, ``cleanup`` releases everything. With ``autostart`
 
 from __future__ import annotations
 
+import functools
 import gc
 import threading
 import traceback
@@ -45,7 +46,7 @@ from aliked_ros.ros.watched_node import WatchedLifecycleNode
 
 if TYPE_CHECKING:
     from aliked_ros.frontend.extractor import Extractor
-    from aliked_ros.frontend.frontend import Frontend
+    from aliked_ros.frontend.frontend import FrameNumber, Frontend
 
 
 SUMMARY = (
@@ -84,12 +85,13 @@ class TrackerNode(WatchedLifecycleNode):
         self._settings.on_change(self._apply_parameters)
         names = self._settings.get(TrackerNodeConfig).camera_names
         self._cameras = [CameraName(index, name) for index, name in enumerate(names)]
-        self._next_epochs = [0 for _ in names]
+        self._next_numbers: list[FrameNumber] = []  # by camera, once there have been some
         self._monitors = [Monitor() for _ in names]
         self._reporters = [Reporter(self, *pair) for pair in zip(self._monitors, names, strict=True)]
         self._frame_log = FrameLog(self.get_logger())
         self._load = LoadControl(self, self._load_settings, self._apply_parameters)
-        for reporter in self._reporters:
+        for camera, reporter in enumerate(self._reporters):
+            reporter.watch(functools.partial(self._images_finding, camera))
             reporter.watch(self.qos_finding)
             reporter.watch(self._load.finding)
             reporter.watch(self._frame_log.finding)
@@ -209,7 +211,7 @@ class TrackerNode(WatchedLifecycleNode):
             self.get_logger().warning(warning)
         self._extractor = extractor
         self._pipeline, self._stereo = builder.build(
-            loaded, lambda camera: self._after_image(camera, extractor), self._next_epochs
+            loaded, lambda camera: self._after_image(camera, extractor), self._next_numbers
         )
         self._load.watch(self._pipeline.flow)
         self._enter(Phase.INACTIVE)
@@ -236,7 +238,7 @@ class TrackerNode(WatchedLifecycleNode):
         self._load.watch(None)
         if self._pipeline is not None:
             self._pipeline.close()
-            self._next_epochs = self._pipeline.next_epochs
+            self._next_numbers = self._pipeline.next_numbers
         self._frame_log.stop()
         self._pipeline = self._extractor = self._stereo = None
         for reporter in self._reporters:
@@ -282,9 +284,13 @@ class TrackerNode(WatchedLifecycleNode):
             self._report_engine(extractor)
         reporter.publish_status()
 
+    def _images_finding(self, camera: int) -> Finding:
+        pipeline = self._pipeline
+        return Finding() if pipeline is None else pipeline.images_finding(camera)
+
     def _stereo_finding(self) -> Finding:
         pipeline = self._pipeline
-        return Finding() if pipeline is None else pipeline.finding()
+        return Finding() if pipeline is None else pipeline.stereo_finding()
 
     def _publish_status(self) -> None:
         for reporter in self._reporters:

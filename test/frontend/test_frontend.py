@@ -12,6 +12,7 @@ from image_samples import make_textured_image
 from aliked_ros import Camera, Extractor, Frontend
 from aliked_ros.errors import ImageError
 from aliked_ros.frontend.config import TrackingConfig, VerificationConfig
+from aliked_ros.frontend.frontend import FrameNumber
 
 FRAME_NS = 100_000_000
 CAMERA = Camera(320, 240, 300, 300, 160, 120)
@@ -84,6 +85,18 @@ def test_reset_starts_an_epoch(extractor: Extractor) -> None:
     assert result.matches is None
     assert (result.tracks.ages == 1).all()
     assert result.tracks.ids.min() == 0
+
+
+def test_counting_goes_on_where_another_front_end_left_off(extractor: Extractor) -> None:
+    before = Frontend(extractor)
+    assert before.next_number == FrameNumber(0, 0)
+    before(view(0), 0)
+    before(view(1), FRAME_NS)
+    frontend = Frontend(extractor, first=before.next_number)
+    frontend.reset()
+    result = frontend(view(2), 2 * FRAME_NS)
+    assert (result.epoch, result.frame_seq) == (1, 2)
+    assert frontend.next_number == FrameNumber(2, 3)
 
 
 def test_time_that_jumps_back_starts_an_epoch(extractor: Extractor) -> None:

@@ -50,6 +50,25 @@ def test_states_follow_the_images() -> None:
     assert state(monitor) == TrackerState.DISABLED
 
 
+def test_silence_begins_with_activation_and_ends_with_an_image() -> None:
+    clock = Clock()
+    monitor = Monitor(clock)
+    clock.now += 7.0
+    assert monitor.seconds_without_image() == 0.0, "nobody expects one yet"
+    monitor.enter(Phase.ACTIVE)
+    clock.now += 4.0
+    monitor.enter(Phase.ACTIVE)
+    assert monitor.seconds_without_image() == pytest.approx(4.0), "it was active before"
+    monitor.received()
+    clock.now += 1.0
+    assert monitor.seconds_without_image() == pytest.approx(1.0)
+    monitor.enter(Phase.INACTIVE)
+    clock.now += 30.0
+    monitor.enter(Phase.ACTIVE)
+    clock.now += 2.0
+    assert monitor.seconds_without_image() == pytest.approx(2.0)
+
+
 @pytest.mark.parametrize(
     ("phase", "expected"),
     [

@@ -217,6 +217,14 @@ def test_stereo_matches_give_metres(ros_context: Any, tmp_path: Path) -> None:
         assert_follows_the_camera(bench, stamps_ns, tolerance_m=0.05)
 
 
+def test_features_that_never_come_are_missed(ros_context: Any, tmp_path: Path) -> None:
+    with running_odometry(ros_context, tmp_path) as bench:
+        array = bench.station.wait_for("/diagnostics", lambda array: "no features for" in array.status[0].message)
+        assert array.status[0].level == DiagnosticStatus.WARN
+        assert "on /tracker/features, which one node publishes" in array.status[0].message
+        assert bench.log_text().count("no features for") == 1
+
+
 def test_what_is_missing_is_said_and_nothing_is_published(ros_context: Any, tmp_path: Path) -> None:
     with running_odometry(ros_context, tmp_path) as bench:
         first, *rest = frames(6)

@@ -76,8 +76,8 @@ def test_every_transition_again_and_again(ros_context: Any, tmp_path: Path, text
                 stamps.append(tracker.send_image(textured_image))
                 features = tracker.received("features", stamps[-1])
                 assert features.num_features > 0
-                # Ids are unique in an epoch, whatever was between.
-                assert features.epoch == len(stamps) - 1
+                # Ids are unique in an epoch, and no number is used again, whatever was between.
+                assert (features.epoch, features.frame_seq) == (len(stamps) - 1, len(stamps) - 1)
                 assert change(station, Transition.TRANSITION_DEACTIVATE)
                 wait_until(lambda: tracker.image.get_subscription_count() == 0, "the end of the subscription")
             assert change(station, Transition.TRANSITION_CLEANUP)
