@@ -9,8 +9,9 @@ a default is written once, and a configuration outside its range cannot be built
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_origin, get_type_hints
 
@@ -109,6 +110,12 @@ class Config:
     def replace(self: _T, **changes: Any) -> _T:
         """A copy with some values changed, validated again."""
         return dataclasses.replace(self, **changes)
+
+
+def did_you_mean(name: str, known: Sequence[str], otherwise: str) -> str:
+    """A hint to who wrote a name that is not known: the one that is most like it, or, where none is, something else."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}?" if near else otherwise
 
 
 def full_name(prefix: str, name: str) -> str:

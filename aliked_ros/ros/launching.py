@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEn
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+from aliked_ros.config import did_you_mean
 from aliked_ros.errors import ConfigError
 from aliked_ros.transport import profiles_variable
 
@@ -93,6 +95,7 @@ def description(
     common = without(COMMON_ARGUMENTS, *(found.name for found in own))
 
     def start(context: LaunchContext) -> Actions:
+        _refuse_unknown(context, [found.name for found in (*own, *common)])
         return [*_transport(context), *actions(context)]
 
     return LaunchDescription([*own, *common, OpaqueFunction(function=start)])
@@ -212,6 +215,20 @@ def require_package(package: str, wanted_by: str) -> None:
         distro = os.environ.get("ROS_DISTRO", "DISTRO")
         debian = f"ros-{distro}-{package.replace('_', '-')}"
         raise ConfigError(f"{wanted_by} needs the package {package}: sudo apt install {debian}, or leave it out")
+
+
+def _refuse_unknown(context: LaunchContext, declared: Sequence[str]) -> None:
+    """Raises ConfigError for an argument on the command line that the launch file lacks; launch ignores it in silence.
+
+    Of a launch file that another one includes, the command line has that one's arguments.
+    """
+    own_name = Path(getattr(context.locals, "current_launch_file_path", "")).name
+    if not own_name or own_name not in {Path(word).name for word in sys.argv}:
+        return
+    for name in (word.split(":=")[0] for word in context.argv if ":=" in word):
+        if name not in declared:
+            hint = did_you_mean(name, declared, "--show-args lists the known ones")
+            raise ConfigError(f"unknown launch argument {name}; {hint}")
 
 
 def _transport(context: LaunchContext) -> Actions:

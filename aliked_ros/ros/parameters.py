@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -16,8 +15,9 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from aliked_ros.config import Config, NamedOption, full_name, validate
+from aliked_ros.config import Config, NamedOption, did_you_mean, full_name, validate
 from aliked_ros.errors import AlikedError, ConfigError
+from aliked_ros.ros.parameter_files import files_without
 from aliked_ros.ros.process import one_line
 
 _ConfigT = TypeVar("_ConfigT", bound=Config)
@@ -54,6 +54,8 @@ class NodeParameters:
         further: Callable[[Node], Groups] = lambda _: (),
         may_change: Callable[[], bool] | None = None,
     ) -> None:
+        for line in files_without(node.get_fully_qualified_name(), sys.argv):
+            node.get_logger().warning(line)
         self._node = node
         self._apply: Callable[[], None] | None = None
         self._may_change = may_change
@@ -212,8 +214,7 @@ def refuse_unknown(given: Mapping[str, Any], declared: Sequence[str]) -> None:
     for name in sorted(set(given) - set(declared)):
         if name in _FOREIGN_NAMES or name.startswith(_FOREIGN_PREFIX):
             continue
-        near = difflib.get_close_matches(name, declared, n=1)
-        hint = f"did you mean {near[0]}?" if near else "`ros2 param list` shows the known ones"
+        hint = did_you_mean(name, declared, "`ros2 param list` shows the known ones")
         raise ConfigError(f"unknown parameter {name} = {given[name]!r}; {hint}")
 
 

@@ -104,6 +104,12 @@ class PlayerNode(WatchedNode):
         """How many frames one pass has; ``None`` where nobody can tell."""
         return self._source.num_frames
 
+    @property
+    def of_how_many(self) -> str:
+        """What follows the number of frames played; there is no end where the source loops, or is a camera."""
+        total = self.num_frames
+        return f" of {total} frames" if total and not self._config.loop else " frames"
+
     def play(self, stop: threading.Event) -> Iterator[Played]:
         """Publishes frame after frame when they are due, and yields each just after it went out.
 
@@ -254,8 +260,7 @@ def _main(stop: threading.Event) -> int:
         try:
             with spin:
                 for count, _ in enumerate(node.play(stop), 1):
-                    text = f"played {count} of {node.num_frames or '?'} frames"
-                    log.info(text, throttle_duration_sec=_REPORT_PERIOD_S)
+                    log.info(f"played {count}{node.of_how_many}", throttle_duration_sec=_REPORT_PERIOD_S)
                 stop.set()  # leaving the graph has its time limit, too: it was seen to hang over TCP
         finally:
             log.info(f"played {count} frames")

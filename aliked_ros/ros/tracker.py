@@ -9,7 +9,6 @@ images, ``deactivate`` stops, ``cleanup`` releases everything. With ``autostart`
 from __future__ import annotations
 
 import functools
-import gc
 import threading
 import traceback
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from aliked_ros.ros.camera_stream import CameraName
 from aliked_ros.ros.finding import Finding
 from aliked_ros.ros.frame_log import FrameLog
 from aliked_ros.ros.load_control import LoadControl
+from aliked_ros.ros.memory import release_memory
 from aliked_ros.ros.monitor import Monitor
 from aliked_ros.ros.node_config import (
     TRACKER_GROUPS,
@@ -119,9 +119,12 @@ class TrackerNode(WatchedLifecycleNode):
         """
         self._is_starting = True
         for transition in (self.trigger_configure, self.trigger_activate):
-            if transition() != TransitionCallbackReturn.SUCCESS:
-                assert self._failure is not None
+            if transition() == TransitionCallbackReturn.SUCCESS:
+                continue
+            if self._failure is not None:
                 raise self._failure
+            self.get_logger().warning("autostart is over: somebody else manages this node; set autostart to false")
+            break
         self._is_starting = False
 
     def close(self) -> None:
@@ -245,7 +248,7 @@ class TrackerNode(WatchedLifecycleNode):
             reporter.set_engine(None)
         failure = self._failure
         self._enter(Phase.UNCONFIGURED, "" if failure is None else one_line(failure) or type(failure).__name__)
-        gc.collect()  # what the network held, now and not some time later
+        release_memory()  # what the network held, now and not some time later
         self._is_configured = False
 
     def _shut_down(self) -> None:

@@ -1,14 +1,31 @@
 # Copyright 2026 The aliked_ros developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""The memory that /diagnostics shows."""
+"""The memory that /diagnostics shows, and that goes back to the system."""
 
 from __future__ import annotations
+
+import platform
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 
-from aliked_ros.ros.memory import memory_values
+from aliked_ros.ros.memory import memory_values, release_memory
+
+# Blocks that are small enough to come from the heap, and one behind them, which keeps it from shrinking by itself.
+FREE_AND_RELEASE = """
+from aliked_ros.bench.peak import own_resident_mb
+from aliked_ros.ros.memory import release_memory
+
+blocks = [bytearray(60_000) for _ in range(2000)]
+last = bytearray(60_000)
+del blocks
+before = own_resident_mb()
+release_memory()
+print(before - own_resident_mb())
+"""
 
 
 def test_the_process_has_its_resident_memory() -> None:
@@ -31,3 +48,18 @@ def test_cuda_memory_grows_with_tensors() -> None:
     before_mb = float(memory_values("cuda:0")["cuda_allocated_mb"])
     ballast = torch.ones(50_000_000, dtype=torch.uint8, device="cuda:0")
     assert float(memory_values("cuda:0")["cuda_allocated_mb"]) - before_mb == pytest.approx(len(ballast) / 1e6, abs=1.0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_what_no_tensor_holds_goes_back_to_the_device() -> None:
+    ballast = torch.ones(50_000_000, dtype=torch.uint8, device="cuda:0")
+    reserved_mb = float(memory_values("cuda:0")["cuda_reserved_mb"])
+    del ballast
+    release_memory()
+    assert reserved_mb - float(memory_values("cuda:0")["cuda_reserved_mb"]) > 40
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be asked for it")
+def test_what_was_freed_goes_back_to_the_system() -> None:
+    done = subprocess.run([sys.executable, "-c", FREE_AND_RELEASE], capture_output=True, text=True, check=True)
+    assert float(done.stdout) > 100

@@ -30,9 +30,12 @@ from node_harness import (
     require_exit_in_time,
     wait_until,
 )
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
 
 from aliked_msgs.msg import TrackerStatus
 from aliked_ros.ros.child import NodeProcess
+from aliked_ros.ros.tracker import TrackerNode
 
 pytestmark = pytest.mark.ros
 
@@ -224,3 +227,36 @@ def test_a_calibration_that_cannot_be_read_leaves_nothing_behind(ros_context: An
         assert station.set_parameters("/tracker", calibration="fr2").successful
         assert change(station, Transition.TRANSITION_CONFIGURE)
         wait_until(lambda: station.node.count_publishers("/tracker/features") == 1, "the one publisher of features")
+
+
+def test_cleanup_gives_memory_back(ros_context: Any, tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (720, 1280), np.uint8)
+    with unconfigured(ros_context, tmp_path, model="aliked-n16", process_every_frame=True) as tracker:
+        assert change(tracker.station, Transition.TRANSITION_CONFIGURE)
+        assert change(tracker.station, Transition.TRANSITION_ACTIVATE)
+        tracker.wait_until_connected()
+        tracker.track(image)
+        active_mb = resident_mb(tracker)
+        assert change(tracker.station, Transition.TRANSITION_DEACTIVATE)
+        assert change(tracker.station, Transition.TRANSITION_CLEANUP)
+        assert resident_mb(tracker) < active_mb - 30
+
+
+def resident_mb(tracker: TrackerBench) -> float:
+    """What the next /diagnostics but one tells."""
+    diagnosed(tracker)
+    values = tracker.station.messages("/diagnostics")[-1].status[0].values
+    return float(next(pair.value for pair in values if pair.key == "rss_mb"))
+
+
+def test_who_manages_the_node_before_its_autostart_keeps_it(ros_context: Any, capfd: Any) -> None:
+    values = {"model": "aliked-t16", "device": "cpu", "warmup_width": 0}
+    overrides = [Parameter(name, value=value) for name, value in values.items()]
+    node = TrackerNode(context=ros_context, parameter_overrides=overrides)
+    try:
+        assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+        node.start()
+        assert "autostart is over: somebody else manages this node" in capfd.readouterr().err
+        assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    finally:
+        node.close()
