@@ -23,9 +23,9 @@ from aliked_ros.evaluation.report import Chart, Report, Table
 from aliked_ros.evaluation.sequences import Sequence
 from aliked_ros.features import Features, Float32Array
 from aliked_ros.frontend.config import TrackingConfig
-from aliked_ros.frontend.following import Association, follow
+from aliked_ros.frontend.following import associate
 from aliked_ros.frontend.matching import mutual_nearest_neighbours
-from aliked_ros.frontend.refinement import PointRefiner, with_refined_points
+from aliked_ros.frontend.refinement import PointRefiner
 from aliked_ros.frontend.tracking import FeatureTracker
 from aliked_ros.sim import truth
 
@@ -78,17 +78,11 @@ class DescriptorTracker:
         matches = None
         if self._previous is not None:
             matches = mutual_nearest_neighbours(features, self._previous, self._min_similarity)
-        source = self._tracker.associate(features, matches)
-        if self._refiner is not None:
-            features = self._refiner.refine(image, features, self._tracker.ids_of(source))
-            if matches is not None and self._budget:
-                found = Association(features, source, with_refined_points(matches, features))
-                found = follow(found, self._tracker, self._refiner, self._budget)
-                features, source, matches = found.features, found.source, found.matches
-        tracks = self._tracker.update(features, matches, self._count, None, source)
+        found = associate(image, features, matches, self._tracker, self._refiner, self._budget)
+        tracks = self._tracker.update(found.features, found.matches, self._count, None, found.source)
         if self._refiner is not None:
             self._refiner.remember(tracks)
-        self._previous, self._count = features, self._count + 1
+        self._previous, self._count = found.features, self._count + 1
         return Observations(tracks.ids, tracks.xy, tracks.sigma_px)
 
 

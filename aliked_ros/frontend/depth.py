@@ -23,11 +23,17 @@ def depth_of(features: Features, depth_m: NDArray[np.float32]) -> Float32Array:
     Raises:
         ImageError: the depth image has another size.
     """
-    size = (features.image_height, features.image_width)
-    if depth_m.shape != size:
+    check_size(features, depth_m)
+    height, width = depth_m.shape
+    columns, rows = np.rint(features.keypoints_xy).astype(np.intp).T
+    return np.asarray(depth_m[rows.clip(0, height - 1), columns.clip(0, width - 1)], np.float32)
+
+
+def check_size(features: Features, depth_m: NDArray[np.float32]) -> None:
+    """Raises ImageError where a depth image, (H, W), has not the size of the image that features are of."""
+    if depth_m.shape != (features.image_height, features.image_width):
+        height, width = depth_m.shape
         raise ImageError(
-            f"depth of {depth_m.shape[1]}×{depth_m.shape[0]} pixels for an image of {size[1]}×{size[0]}; "
+            f"depth of {width}×{height} pixels for an image of {features.image_width}×{features.image_height}; "
             "it must be registered to the image"
         )
-    columns, rows = np.rint(features.keypoints_xy).astype(np.intp).T
-    return np.asarray(depth_m[rows.clip(0, size[0] - 1), columns.clip(0, size[1] - 1)], np.float32)

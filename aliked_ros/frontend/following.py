@@ -16,8 +16,9 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
+from aliked_ros.engine.base import Image
 from aliked_ros.features import Features, Float32Array, Matches
-from aliked_ros.frontend.refinement import PointRefiner
+from aliked_ros.frontend.refinement import PointRefiner, with_refined_points
 from aliked_ros.frontend.tracking import FeatureTracker, Rows, Undetected
 from aliked_ros.mask import BoolImage
 
@@ -35,21 +36,41 @@ class Association:
 
     features: Features
     source: Rows  # (N,) of FeatureTracker.associate
-    matches: Matches
+    matches: Matches | None  # None without a previous image
 
 
-def follow(
-    found: Association, tracker: FeatureTracker, refiner: PointRefiner, budget: int, wanted: BoolImage | None = None
+def associate(
+    image: Image,
+    features: Features,
+    matches: Matches | None,
+    tracker: FeatureTracker,
+    refiner: PointRefiner | None,
+    budget: int,
+    wanted: BoolImage | None = None,
 ) -> Association:
-    """Adds what was not detected.
+    """What the features of the next image continue; with a refiner at refined positions, and with what was followed.
 
     Args:
-        found: what was detected and refined.
-        tracker: knows the tracks of the previous image.
-        refiner: knows their anchors, and has refined this image's features.
-        budget: most features of an image.
+        image: that the features are of.
+        features: as detected.
+        matches: to the previous image.
+        tracker: knows the tracks; its ``update`` is next.
+        refiner: knows their anchors; ``None`` leaves positions as detected and follows nothing.
+        budget: most features of an image, with those that are followed; 0 follows none.
         wanted: where keypoints are wanted, (H, W); everywhere without.
     """
+    source = tracker.associate(features, matches)
+    if refiner is None:
+        return Association(features, source, matches)
+    features = refiner.refine(image, features, tracker.ids_of(source))
+    found = Association(features, source, None if matches is None else with_refined_points(matches, features))
+    return _follow(found, tracker, refiner, budget, wanted) if budget else found
+
+
+def _follow(
+    found: Association, tracker: FeatureTracker, refiner: PointRefiner, budget: int, wanted: BoolImage | None
+) -> Association:
+    """Adds what was not detected to what was, at refined positions."""
     missing = tracker.undetected(found.source)
     continued = np.flatnonzero((found.source >= 0) & (found.source < tracker.num_seen))
     if len(missing) == 0 or len(continued) < _FEWEST_CONTINUED:
@@ -86,7 +107,8 @@ def _joined(
     kept = np.delete(np.arange(len(features)), weakest)
     joined = _with_followed(features, kept, tracks.descriptors[others], xy[others], sigma_px[others])
     source = np.concatenate([source[kept], tracks.rows[others]])
-    return Association(joined, source, _with_new(found.matches, kept, joined, source, tracks))
+    matches = None if found.matches is None else _with_new(found.matches, kept, joined, source, tracks)
+    return Association(joined, source, matches)
 
 
 def _moved(features: Features, rows: Rows, xy: Float32Array, sigma_px: Float32Array) -> Features:

@@ -17,12 +17,12 @@ from aliked_ros.camera import Camera
 from aliked_ros.engine.base import Image
 from aliked_ros.features import Features, Float32Array, Matches, Tracks
 from aliked_ros.frontend.config import TrackingConfig, VerificationConfig
-from aliked_ros.frontend.depth import depth_of
+from aliked_ros.frontend.depth import check_size, depth_of
 from aliked_ros.frontend.extractor import ExtractionRequest, Extractor, check_image
-from aliked_ros.frontend.following import Association, follow
+from aliked_ros.frontend.following import Association, associate
 from aliked_ros.frontend.matchers import Matcher, create_matcher
 from aliked_ros.frontend.matching import MATCHER_NAME
-from aliked_ros.frontend.refinement import PointRefiner, with_refined_points
+from aliked_ros.frontend.refinement import PointRefiner
 from aliked_ros.frontend.tracking import FeatureTracker
 from aliked_ros.frontend.verification import verify
 from aliked_ros.mask import BoolImage, ViewMask
@@ -191,25 +191,15 @@ class Frontend:
             request = self.request(image)
             features = self._extractor(request.image, request.mask, request.reference)
         extracted = time.perf_counter()
-        depths_m = None if depth_m is None else depth_of(features, depth_m)
+        if depth_m is not None:
+            check_size(features, depth_m)  # before anything changes
         if self._breaks_sequence(features, stamp_ns):
             self.reset()
-        previous = self._previous
-        camera = self._calibration_of(features)
-        matches = None if previous is None else self._match(features, previous.features, camera)
-        source = self._tracker.associate(features, matches)
-        if self._refiner is not None:
-            features = self._refiner.refine(image, features, self._tracker.ids_of(source))
-            if matches is not None:
-                found = Association(features, source, with_refined_points(matches, features))
-                budget = self._extractor.config.max_keypoints
-                found = follow(found, self._tracker, self._refiner, budget, self._mask_of(image))
-                features, source, matches = found.features, found.source, found.matches
-            depths_m = None if depth_m is None else depth_of(features, depth_m)
-        xy_norm = None if camera is None else camera.normalise(features.keypoints_xy)
-        tracks = self._tracker.update(features, matches, stamp_ns, xy_norm, source)
-        if self._refiner is not None:
-            self._refiner.remember(tracks)
+        previous, camera = self._previous, self._calibration_of(features)
+        found = self._associate(image, features, camera)
+        features = found.features
+        tracks = self._track(found, stamp_ns, camera)
+        depths_m = None if depth_m is None else depth_of(features, depth_m)
         if depths_m is not None:
             tracks = dataclasses.replace(tracks, depth_m=depths_m[tracks.feature_indices])
         match_ms = 1e3 * (time.perf_counter() - extracted)
@@ -219,7 +209,7 @@ class Frontend:
             stamp_ns=stamp_ns,
             features=features,
             tracks=tracks,
-            matches=matches,
+            matches=found.matches,
             frame_seq_ref=None if previous is None else previous.frame_seq,
             stamp_ref_ns=None if previous is None else previous.stamp_ns,
             timings_ms={**self._extractor.last_timings_ms, "match": match_ms},
@@ -229,6 +219,20 @@ class Frontend:
         self._previous = _Previous(features, self._frame_seq, stamp_ns)
         self._frame_seq, self._has_begun = self._frame_seq + 1, True
         return result
+
+    def _associate(self, image: Image, features: Features, camera: Camera | None) -> Association:
+        """What the features of the next image continue, and their matches to the previous one, which were verified."""
+        reference = None if self._previous is None else self._previous.features
+        matches = None if reference is None else self._match(features, reference, camera)
+        budget = self._extractor.config.max_keypoints
+        return associate(image, features, matches, self._tracker, self._refiner, budget, self._mask_of(image))
+
+    def _track(self, found: Association, stamp_ns: int, camera: Camera | None) -> Tracks:
+        xy_norm = None if camera is None else camera.normalise(found.features.keypoints_xy)
+        tracks = self._tracker.update(found.features, found.matches, stamp_ns, xy_norm, found.source)
+        if self._refiner is not None:
+            self._refiner.remember(tracks)
+        return tracks
 
     def _create_refiner(self) -> PointRefiner | None:
         if self._tracking.refinement == "none":

@@ -117,7 +117,7 @@ class CameraConfig(Config):
     )
     rectified: bool = option(
         False,
-        "the images are rectified: camera_info's P describes them, and no distortion is left; a camera's own value "
+        "the images are rectified: the calibration's P describes them, and no distortion is left; a camera's own value "
         "holds for it, also false",
     )
     mask: str = option(
