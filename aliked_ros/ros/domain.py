@@ -17,6 +17,7 @@ from aliked_ros.transport import profiles_variable
 
 _DOMAIN_IDS = range(1, 102)  # above, DDS's ports meet those Linux hands out (ROS 2, "The ROS_DOMAIN_ID")
 
+_LARGE_DATA = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET", "FASTDDS_BUILTIN_TRANSPORTS": "LARGE_DATA"}
 # ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST makes rmw_fastrtps set up transports of its own, with a shared-memory segment
 # that an image overflows, and FASTDDS_BUILTIN_TRANSPORTS is ignored then: of best-effort images nearly all are lost.
 # This profile stays on the machine, too, and has a segment for several images. Discovery is as LOCALHOST's.
@@ -59,8 +60,11 @@ _FAST_DDS_PROFILE = """\
 
 
 @contextmanager
-def private_domain() -> Iterator[dict[str, str]]:
+def private_domain(*, large_data: bool = False) -> Iterator[dict[str, str]]:
     """Yields the environment of a run that is alone: a domain no other such run has, on this machine only.
+
+    Args:
+        large_data: takes the transport that the launch files set instead, which other machines can find.
 
     Raises:
         DeviceError: every domain is taken.
@@ -73,7 +77,8 @@ def private_domain() -> Iterator[dict[str, str]]:
             except BlockingIOError:
                 continue
             with tempfile.TemporaryDirectory(prefix="aliked_ros_") as folder:
-                yield {"ROS_DOMAIN_ID": str(domain_id), **_transport(Path(folder) / "fastdds.xml")}
+                transport = _LARGE_DATA if large_data else _transport(Path(folder) / "fastdds.xml")
+                yield {"ROS_DOMAIN_ID": str(domain_id), **transport}
             return
     raise DeviceError(f"all {len(_DOMAIN_IDS)} ROS domains are taken by other runs on this machine; end one")
 

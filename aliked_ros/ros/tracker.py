@@ -9,6 +9,7 @@ images, ``deactivate`` stops, ``cleanup`` releases everything. With ``autostart`
 from __future__ import annotations
 
 import functools
+import sys
 import threading
 import traceback
 from collections.abc import Sequence
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from aliked_ros.frontend.frontend import FrameNumber, Frontend
 
 
+# Python's own is 5 ms, for which an image might wait while the executor looks for more work.
+_SWITCH_INTERVAL_S = 1e-4
 SUMMARY = (
     "A learned visual front-end: takes image, and camera_info and depth where they are wanted; publishes ~/features, "
     "~/matches, ~/tracks, ~/status, ~/debug_image and /diagnostics. A managed node, which configures and activates "
@@ -364,6 +367,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(stop: threading.Event) -> int:
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     node = TrackerNode()
     spin = SpinThread([node], stop)
     with exit_in_time(

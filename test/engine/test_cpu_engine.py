@@ -19,12 +19,12 @@ import pytest
 import torch
 from aliked_ops import cpu_engine as library
 from image_samples import make_textured_image
+from same_function import assert_same_function, bytes_of
 
 from aliked_ros.engine.cpu_engine import CpuEngine
 from aliked_ros.engine.select import create_engine, resolve_precision
 from aliked_ros.engine.torch_engine import TorchEngine
 from aliked_ros.errors import DeviceError
-from aliked_ros.features import Features
 from aliked_ros.frontend.config import MODEL_NAMES
 from aliked_ros.frontend.matching import mutual_pairs, nearest_neighbours_by_numpy
 from aliked_ros.network.selection import Selection
@@ -35,9 +35,6 @@ try:
 except library.CpuEngineError as error:
     pytest.skip(f"{error}", allow_module_level=True)
 
-MAX_DISTANCE_PX = 0.02
-MAX_SCORE_ERROR = 1e-4
-MIN_COSINE = 0.9999
 needs_bfloat16 = pytest.mark.skipif("avx512bf16" not in INSTRUCTION_SETS, reason="this processor has no AVX512_BF16")
 
 
@@ -49,26 +46,6 @@ def cpu_engine(model: str, threads: int = 2, precision: str = "fp32") -> CpuEngi
 def engines(request: pytest.FixtureRequest) -> tuple[CpuEngine, TorchEngine]:
     weights = load(request.param)
     return CpuEngine(weights, threads=2), TorchEngine(weights, torch.device("cpu"), "fp32")
-
-
-def assert_same_function(ours: Features, theirs: Features, min_share: float = 1.0) -> None:
-    assert abs(len(ours) - len(theirs)) <= (1 - min_share) * max(len(theirs), 1)
-    if len(theirs) == 0:
-        return
-    distance = np.linalg.norm(theirs.keypoints_xy[:, None] - ours.keypoints_xy[None], axis=2)
-    nearest = distance.argmin(1)
-    found = distance[np.arange(len(theirs)), nearest] <= MAX_DISTANCE_PX
-    assert found.mean() >= min_share
-    rows = nearest[found]
-    assert np.abs(ours.scores[rows] - theirs.scores[found]).max() <= MAX_SCORE_ERROR
-    assert np.sum(ours.descriptors[rows] * theirs.descriptors[found], axis=1).min() >= MIN_COSINE
-    assert ours.dispersity is not None
-    assert theirs.dispersity is not None
-    np.testing.assert_allclose(ours.dispersity[rows], theirs.dispersity[found], atol=1e-3)
-
-
-def bytes_of(features: Features) -> bytes:
-    return features.keypoints_xy.tobytes() + features.scores.tobytes() + features.descriptors.tobytes()
 
 
 @pytest.mark.parametrize("size", [(32, 32), (33, 31 + 64), (64, 96), (100, 101), (240, 320), (333, 517), (32, 700)])

@@ -15,6 +15,7 @@ from aliked_ops import cuda_engine as library
 from aliked_ops.engine_types import EngineModel, ImageView
 from cuda_engines import cuda_library, emulated_library  # noqa: F401  fixtures
 from image_samples import make_textured_image
+from same_function import MAX_SCORE_ERROR, assert_same_function, bytes_of, nearest
 
 from aliked_ros.engine.cuda_engine import CudaEngine
 from aliked_ros.engine.torch_engine import TorchEngine
@@ -26,9 +27,6 @@ from aliked_ros.network.selection import Grid, Selection
 from aliked_ros.network.weights import load
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "cuda_library")
-MAX_DISTANCE_PX = 0.02
-MAX_SCORE_ERROR = 1e-4
-MIN_COSINE = 0.9999
 PRECISIONS = ("fp32", "fp16", "bf16")
 
 
@@ -50,32 +48,6 @@ def readable_of() -> Any:
     """Makes readable networks on a CPU, each of them once."""
     known: dict[str, TorchEngine] = {}
     return lambda model: known.setdefault(model, TorchEngine(load(model), torch.device("cpu"), "fp32"))
-
-
-def nearest(ours: Features, theirs: Features) -> tuple[np.ndarray, np.ndarray]:
-    """For each of their keypoints the nearest of ours, and how far it is."""
-    distance = np.linalg.norm(theirs.keypoints_xy[:, None] - ours.keypoints_xy[None], axis=2)
-    rows = distance.argmin(1)
-    return rows, distance[np.arange(len(rows)), rows]
-
-
-def assert_same_function(ours: Features, theirs: Features, min_share: float = 1.0) -> None:
-    assert abs(len(ours) - len(theirs)) <= (1 - min_share) * max(len(theirs), 1)
-    if len(theirs) == 0:
-        return
-    rows, distance = nearest(ours, theirs)
-    found = distance <= MAX_DISTANCE_PX
-    assert found.mean() >= min_share
-    rows = rows[found]
-    assert np.abs(ours.scores[rows] - theirs.scores[found]).max() <= MAX_SCORE_ERROR
-    assert np.sum(ours.descriptors[rows] * theirs.descriptors[found], axis=1).min() >= MIN_COSINE
-    assert ours.dispersity is not None
-    assert theirs.dispersity is not None
-    np.testing.assert_allclose(ours.dispersity[rows], theirs.dispersity[found], atol=1e-3)
-
-
-def bytes_of(features: Features) -> bytes:
-    return features.keypoints_xy.tobytes() + features.scores.tobytes() + features.descriptors.tobytes()
 
 
 def assert_mutual_neighbours(features: Features, reference: Features, gate: float) -> None:
