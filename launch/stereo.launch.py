@@ -12,9 +12,8 @@ from launch import LaunchContext, LaunchDescription
 from aliked_ros.ros import launching
 from aliked_ros.ros.launching import argument
 
-_SIDES = ("left", "right")
 _ARGUMENTS = (
-    *(argument(side, side, f"namespace of the {side} camera's topics") for side in _SIDES),
+    *launching.SIDE_ARGUMENTS,
     argument("image", "image_raw", "topic of the images below each camera's namespace"),
     argument("camera_info", "camera_info", "topic of the calibration below each camera's namespace"),
 )
@@ -27,9 +26,4 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def _nodes(context: LaunchContext) -> launching.Actions:
-    topics = {
-        f"{side}/{name}": f"{launching.value(context, side).rstrip('/')}/{launching.value(context, name)}"
-        for side in _SIDES
-        for name in ("image", "camera_info")
-    }
-    return launching.tracker(context, topics, cameras=list(_SIDES))
+    return launching.tracker(context, launching.stereo_topics(context), cameras=list(launching.SIDES))

@@ -69,12 +69,23 @@ TOPIC_ARGUMENTS = (
     argument("depth_image", "depth", "topic of depth, registered to the images"),
     argument("camera_info", "camera_info", "topic of the calibration"),
 )
+SIDES = ("left", "right")
+SIDE_ARGUMENTS = tuple(argument(side, side, f"namespace of the {side} camera's topics") for side in SIDES)
 _TOPICS = {"image": "image", "depth": "depth_image", "camera_info": "camera_info"}
 
 
 def topics(context: LaunchContext) -> dict[str, str]:
     """The values of ``TOPIC_ARGUMENTS``, by the names that the tracker knows."""
     return {name: value(context, argument) for name, argument in _TOPICS.items()}
+
+
+def stereo_topics(context: LaunchContext) -> dict[str, str]:
+    """The topics of two cameras by the names that the tracker knows: below the values of ``SIDE_ARGUMENTS``."""
+    return {
+        f"{side}/{name}": f"{value(context, side).rstrip('/')}/{value(context, name)}"
+        for side in SIDES
+        for name in ("image", "camera_info")
+    }
 
 
 def without(arguments: Iterable[DeclareLaunchArgument], *names: str) -> tuple[DeclareLaunchArgument, ...]:

@@ -272,7 +272,13 @@ def _needs(config: BackendConfig) -> str:
     if sensor.mode == "mono":
         return "two views with enough parallax (initialisation.*)"
     least = 2 * config.association.min_inliers
-    return f"{least} features with depth between {sensor.min_depth_m:g} and {sensor.max_depth_m:g} m (sensor.*)"
+    depths = f"{sensor.min_depth_m:g} and {sensor.max_depth_m:g} m (sensor.*)"
+    if sensor.mode == "stereo":
+        return (
+            f"{least} matches between two cameras' images of one moment, at depths between {depths}; does "
+            f"{_TRACKER}/matches come, and are the images rectified?"
+        )
+    return f"{least} features with depth between {depths}"
 
 
 def _backend_config(settings: NodeParameters) -> BackendConfig:

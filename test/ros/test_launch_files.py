@@ -118,6 +118,7 @@ def arguments_of(shown: str) -> set[str]:
         ("slam.launch.py", {"odometry_params_file": "none.yaml"}, "odometry_params_file:=none.yaml: there is no such"),
         ("tracker.launch.py", {"imgae": "/camera/image"}, "unknown launch argument imgae; did you mean image?"),
         ("stereo.launch.py", {"max_keypoints": 500}, "unknown launch argument max_keypoints; --show-args lists"),
+        ("slam.launch.py", {"mode": "stereo", "input": "run.mcap"}, "mode:=stereo takes the topics of two cameras"),
         ("usb_camera.launch.py", {"driver": "usb_cam"}, "driver:=usb_cam needs the package usb_cam"),
         ("usb_camera.launch.py", {"driver": "player", "camera_info_url": "file:///x"}, "no camera_info_url"),
         ("realsense.launch.py", {"start_camera": "true"}, "needs the package realsense2_camera"),
@@ -195,6 +196,17 @@ def test_a_replay_waits_for_the_odometry_and_ends_with_the_sequence(tmp_path: Pa
     with launched(tmp_path / "log", "slam.launch.py", **SMALL, **arguments) as process:
         assert process.wait(TIMEOUT_S) == 0
     assert "played 5 frames" in (tmp_path / "log").read_text()
+
+
+def test_slam_of_two_cameras_gives_metres(station: Station, tmp_path: Path) -> None:
+    pytest.importorskip("gtsam", reason="gtsam is not installed")
+    pytest.importorskip("skimage", reason="scikit-image, whose photographs the scene is made of, is not installed")
+    from stereo_scene import StereoScene, errors_m, path_length_m
+
+    scene, sides = StereoScene(station, "/rig"), {"left": "/rig/left", "right": "/rig/right"}
+    with launched(tmp_path / "log", "slam.launch.py", mode="stereo", **sides, **SMALL):
+        driven = scene.drive(8)
+    assert errors_m(driven).max() < 0.02 * path_length_m(driven)
 
 
 def test_without_a_driver_the_player_is_the_camera(station: Station, tmp_path: Path, sequence: Path) -> None:
