@@ -23,7 +23,7 @@ SECTIONS: tuple[tuple[str, Groups], ...] = (
     ("rtabmap_relay", RTABMAP_RELAY_GROUPS),
     ("vins_relay", VINS_RELAY_GROUPS),
     ("The reference backend (`aliked-ros slam --set GROUP.NAME=VALUE`)", BACKEND_GROUPS),
-    ("Simulated sequences (`aliked-ros sim`)", (("", SimulationConfig),)),
+    ("Simulated sequences (`aliked-ros sim`, `slam`)", (("", SimulationConfig),)),
 )
 INTRODUCTION = """\
 # Parameters

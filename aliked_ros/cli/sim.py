@@ -19,7 +19,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("sim", help=SUMMARY, description=f"{SUMMARY[0].upper()}{SUMMARY[1:]}.")
     parser.add_argument("output", type=Path, help="the directory to make")
     parser.add_argument("--force", action="store_true", help="replace the directory where it exists")
-    add_config_options(parser, SimulationConfig)
+    names = [named.name for named in SimulationConfig.options() if named.name != "baseline_m"]  # TUM's has one camera
+    add_config_options(parser, SimulationConfig, names)
     parser.set_defaults(run=run)
 
 

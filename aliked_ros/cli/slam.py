@@ -28,11 +28,12 @@ REPORT, TRAJECTORY, PICTURE = "slam.json", "trajectory.tum", "slam.png"
 _SIMULATED = {"scene": "loop", "frames": 300, "shutter_s": 0.03, "depth_noise_m": 0.0015}
 _SIMULATION_OPTIONS = (
     "scene", "frames", "rate_hz", "seed", "width", "height", "noise_sigma", "shutter_s", "depth_noise_m",
-    "blackout_start_s", "blackout_s",
+    "baseline_m", "blackout_start_s", "blackout_s",
 )  # fmt: skip
 _DESCRIPTION = f"""{SUMMARY[0].upper()}{SUMMARY[1:]}. Writes {REPORT}, {TRAJECTORY} and {PICTURE} into the output
-folder. Where the first frame has depth, the trajectory is in metres; otherwise it is up to scale, and is aligned to the
-ground truth with a scale. No frame is dropped, and the same input gives the same trajectory bit for bit."""
+folder. Where one of the first frames has depth or a second camera's image, the trajectory is in metres; otherwise it is
+up to scale, and is aligned to the ground truth with a scale. No frame is dropped, and the same input gives the same
+trajectory bit for bit."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -46,7 +47,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "input",
         nargs="?",
         default="",
-        help="a TUM directory, a bag, a video, or a folder of images; simulated when left out",
+        help="a TUM, KITTI odometry or EuRoC directory, a bag, a video, or a folder of images; simulated when left out",
     )
     parser.add_argument("--output", type=Path, default=Path("out"), metavar="DIR", help="for the results [out]")
     add_config_options(parser, SequenceConfig)
@@ -145,6 +146,7 @@ def _source(args: argparse.Namespace) -> FrameSource:
         camera=camera,
         image_topic=args.image_topic,
         frame_rate_hz=DEFAULT_FRAME_RATE_HZ if args.frame_rate is None else args.frame_rate,
+        stereo=args.mode in ("auto", "stereo"),
     )
 
 

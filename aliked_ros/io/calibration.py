@@ -37,9 +37,7 @@ def read_camera(path: Path, *, rectified: bool = False) -> Camera:
         CalibrationError: its values are impossible.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        # EuRoC's first line, %YAML:1.0, is OpenCV's and no YAML.
-        values = yaml.safe_load(text.removeprefix(_OPENCV_LINE))
+        values = yaml.safe_load(yaml_text(path))
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
@@ -50,6 +48,11 @@ def read_camera(path: Path, *, rectified: bool = False) -> Camera:
         raise CalibrationError(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise SourceError(f"{path}: not a camera_info file ({_complaint(error)}); {_REMEDY}") from error
+
+
+def yaml_text(path: Path) -> str:
+    """A file's text without EuRoC's first line, %YAML:1.0, which is OpenCV's and no YAML."""
+    return path.read_text(encoding="utf-8").removeprefix(_OPENCV_LINE)
 
 
 def camera_named(name: str, *, rectified: bool = False) -> Camera:

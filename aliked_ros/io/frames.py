@@ -96,23 +96,34 @@ class Frame:
     """One image of a sequence.
 
     Raises:
-        ShapeError: the image is not 8 bits in one or three channels, or the depth is of another size or type.
+        ShapeError: an image is not 8 bits in one or three channels, or depth or the right image is of another size.
     """
 
     stamp_ns: int
     image: NDArray[np.uint8]  # (H, W, 3) RGB or (H, W) grey
     depth_m: NDArray[np.float32] | None = None  # (H, W) metres along the optical axis, NaN where missing
     pose_world_from_camera: Pose | None = None
+    right_image: NDArray[np.uint8] | None = None  # of a second camera at the same moment; both are rectified then
 
     def __post_init__(self) -> None:
         image: Any = self.image
-        is_image = isinstance(image, np.ndarray) and image.dtype == np.uint8
-        if not is_image or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
-            found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-            raise ShapeError(f"image must be uint8 of shape (H, W, 3) or (H, W), got {found}")
+        _require_image("image", image)
         depth: Any = self.depth_m
         if depth is not None and (depth.dtype != np.float32 or depth.shape != image.shape[:2]):
             raise ShapeError(f"depth_m must be float32 of shape {image.shape[:2]}, got {depth.dtype} {depth.shape}")
+        right: Any = self.right_image
+        if right is None:
+            return
+        _require_image("right_image", right)
+        if right.shape[:2] != image.shape[:2]:
+            raise ShapeError(f"right_image must be of the left one's size {image.shape[:2]}, got {right.shape[:2]}")
+
+
+def _require_image(name: str, image: Any) -> None:
+    is_image = isinstance(image, np.ndarray) and image.dtype == np.uint8
+    if not is_image or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
+        found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise ShapeError(f"{name} must be uint8 of shape (H, W, 3) or (H, W), got {found}")
 
 
 class FrameSource(Protocol):
@@ -125,6 +136,7 @@ class FrameSource(Protocol):
     name: str  # what the user would call it: the path, topic or device
     camera: Camera | None  # the calibration, where the source carries one
     num_frames: int | None  # None where nobody can tell: a camera, a damaged video
+    baseline_m: float = 0.0  # metres to the second camera; 0 where there is none
 
     def __iter__(self) -> Iterator[Frame]:
         """Delivers the frames."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from aliked_ros.config import Config, option
 
-MODES = ("auto", "rgbd", "mono")
+MODES = ("auto", "rgbd", "stereo", "mono")
 FEATURES = ("aliked", "orb")
 REFINEMENTS = ("auto", "none", "photometric")
 
@@ -18,7 +18,10 @@ class SequenceConfig(Config):
     """How a sequence is processed."""
 
     mode: str = option(
-        "auto", "where depth comes from; auto uses it where one of the first frames has some", choices=MODES
+        "auto",
+        "where depth comes from: a depth image, the second camera of KITTI's or EuRoC's directories, or nowhere, and "
+        "poses are up to scale; auto takes the first of them that one of the first frames has",
+        choices=MODES,
     )
     features: str = option("aliked", "what is tracked; orb is OpenCV's, a baseline", choices=FEATURES)
     refinement: str = option(

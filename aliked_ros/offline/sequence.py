@@ -18,6 +18,7 @@ from aliked_ros.frontend.config import TrackingConfig
 from aliked_ros.frontend.extractor import Extractor
 from aliked_ros.frontend.frontend import Frontend
 from aliked_ros.io.frames import Frame, FrameSource, Pose
+from aliked_ros.offline.stereo import StereoDepth
 from aliked_ros.slam.backend import Backend, Outcome, State
 from aliked_ros.slam.config import BackendConfig
 from aliked_ros.slam.geometry import FloatArray, make_pose
@@ -30,7 +31,7 @@ _FRAMES_UNTIL_DEPTH = 30  # so late a depth camera may begin
 class SequenceRun:
     """What a sequence gave."""
 
-    mode: str  # rgbd or mono
+    mode: str  # rgbd, stereo or mono
     backend: Backend
     truth: Trajectory  # of the frames whose pose the source knows; may be empty
     outcomes: list[Outcome] = field(default_factory=list)
@@ -69,7 +70,8 @@ def run_sequence(
         source: its frames.
         extractor: finds the features.
         config: of the backend; its mode is replaced by the one below.
-        mode: ``auto`` takes depth where one of the first frames has some; ``rgbd`` insists on it; ``mono`` leaves it.
+        mode: ``rgbd`` takes depth images, ``stereo`` the second camera, ``mono`` neither; ``auto`` the first of them
+            that one of the first frames has.
         tracking: how features become tracks.
         progress: is called after each frame with a line about it.
 
@@ -83,16 +85,17 @@ def run_sequence(
     begin = _begin(frames, mode)
     if not begin:
         raise SourceError(f"{source.name}: has no frame")
-    mode = _mode_of(mode, begin, source.name)
+    mode = _mode_of(mode, begin, source)
     sensor = config.sensor.replace(mode=mode)
     backend = Backend(camera, BackendConfig(**{**vars(config), "sensor": sensor}))
     run = SequenceRun(mode, backend, Trajectory.from_poses([], []))
     frontend = Frontend(extractor, tracking, camera=camera)
+    depth = _depth_source(mode, extractor, tracking or TrackingConfig(), source, sensor.sigma_px)
     stamps: list[int] = []
     poses: list[FloatArray] = []
     try:
         for frame in chain(begin, frames):
-            run.outcomes.append(_step(frame, frontend, run))
+            run.outcomes.append(_step(frame, frontend, depth, run))
             if frame.pose_world_from_camera is not None:
                 stamps.append(frame.stamp_ns)
                 poses.append(_matrix(frame.pose_world_from_camera))
@@ -106,13 +109,12 @@ def run_sequence(
     return run
 
 
-def _step(frame: Frame, frontend: Frontend, run: SequenceRun) -> Outcome:
+def _step(frame: Frame, frontend: Frontend, stereo: StereoDepth | None, run: SequenceRun) -> Outcome:
     started = time.perf_counter()
     found = frontend(frame.image, frame.stamp_ns, _depth_of(frame, run.mode))
+    depth_m, sigma_m = (found.depth_m, None) if stereo is None else stereo(found.features, frame.right_image)
     extracted = time.perf_counter()
-    outcome = run.backend.process(
-        frame.stamp_ns, found.features, found.tracks, depth_m=found.depth_m, epoch=found.epoch
-    )
+    outcome = run.backend.process(frame.stamp_ns, found.features, found.tracks, depth_m, sigma_m, epoch=found.epoch)
     run.frontend_s += extracted - started
     run.backend_s += time.perf_counter() - extracted
     return outcome
@@ -120,7 +122,7 @@ def _step(frame: Frame, frontend: Frontend, run: SequenceRun) -> Outcome:
 
 def _depth_of(frame: Frame, mode: str) -> NDArray[np.float32] | None:
     """The depth image; all unknown where a sequence with depth lacks it for one frame."""
-    if mode == "mono":
+    if mode != "rgbd":
         return None
     if frame.depth_m is not None:
         return frame.depth_m
@@ -141,20 +143,35 @@ def _begin(frames: Iterator[Frame], mode: str) -> list[Frame]:
     begin: list[Frame] = []
     for frame in islice(frames, 1 if mode == "mono" else _FRAMES_UNTIL_DEPTH):
         begin.append(frame)
-        if frame.depth_m is not None:
+        has_right = frame.right_image is not None and mode != "rgbd"
+        if has_right or (frame.depth_m is not None and mode != "stereo"):
             break
     return begin
 
 
-def _mode_of(mode: str, begin: list[Frame], name: str) -> str:
+def _mode_of(mode: str, begin: list[Frame], source: FrameSource) -> str:
     has_depth = begin[-1].depth_m is not None
+    has_right = source.baseline_m > 0 and any(frame.right_image is not None for frame in begin)
     if mode == "auto":
-        return "rgbd" if has_depth else "mono"
+        return "rgbd" if has_depth else "stereo" if has_right else "mono"
     if mode == "rgbd" and not has_depth:
         raise SourceError(
-            f"{name}: mode rgbd needs depth, and the first {len(begin)} frames have none; use --mode mono"
+            f"{source.name}: mode rgbd needs depth, and the first {len(begin)} frames have none; use --mode mono"
+        )
+    if mode == "stereo" and not has_right:
+        raise SourceError(
+            f"{source.name}: mode stereo needs a second camera beside the first, as image_1 of KITTI odometry or cam1 "
+            "of EuRoC, and the calibration of both; use --mode mono, or slam.launch.py mode:=stereo for topics"
         )
     return mode
+
+
+def _depth_source(
+    mode: str, extractor: Extractor, tracking: TrackingConfig, source: FrameSource, sigma_px: float
+) -> StereoDepth | None:
+    if mode != "stereo":
+        return None
+    return StereoDepth(extractor, tracking, _camera_of(source), source.baseline_m, sigma_px)
 
 
 def _matrix(pose: Pose) -> FloatArray:

@@ -33,6 +33,13 @@ class SimulationConfig(Config):
         minimum=0.0,
         maximum=1.0,
     )
+    baseline_m: float = option(
+        0.0,
+        "how far to the right a second camera is, for `aliked-ros slam --mode stereo`; 0 for none",
+        unit="m",
+        minimum=0.0,
+        maximum=10.0,
+    )
     blackout_start_s: float = option(
         0.0, "when the camera begins to see nothing", unit="s", minimum=0.0, maximum=1000000.0
     )

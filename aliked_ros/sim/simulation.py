@@ -34,7 +34,7 @@ _FOCAL_LENGTH = 0.82  # image widths; a field of view of 63 degrees, as a Kinect
 _BLUR_SAMPLES = 8
 _SPREAD = np.array([0.7548776662, 0.5698402910])  # steps that fill the unit square evenly (the R2 sequence)
 _EXPOSURE_PERIOD_S = 4.0
-_DEPTH_STREAM = 1  # of random numbers, apart from the image's
+_DEPTH_STREAM, _RIGHT_STREAM = 1, 2  # of random numbers, apart from the image's
 
 
 class SimulatedSource(FrameSource):
@@ -45,6 +45,7 @@ class SimulatedSource(FrameSource):
         self.name = f"simulated {config.scene}"
         self.camera: Camera = _camera(config)
         self.num_frames: int = config.frames
+        self.baseline_m = config.baseline_m
         self.scene = SCENES[config.scene](config.seed)
         self.renderer = Renderer(self.scene, self.camera)
 
@@ -61,17 +62,30 @@ class SimulatedSource(FrameSource):
         stamp_ns = START_NS + round(index * NS_PER_S / self.config.rate_hz)
         if 0 <= elapsed_s - self.config.blackout_start_s < self.config.blackout_s:
             return self._black(stamp_ns, pose)
-        light = self._exposed(elapsed_s)
+        image = self._image(elapsed_s, (self.config.seed, index))
+        right = None
+        if self.baseline_m > 0:
+            right = self._image(elapsed_s, (self.config.seed, index, _RIGHT_STREAM), self.baseline_m)
+        return Frame(stamp_ns, image, self._measured(self.renderer.depth(pose), index), pose, right)
+
+    def _image(self, elapsed_s: float, stream: tuple[int, ...], x_m: float = 0.0) -> NDArray[np.uint8]:
+        """What a camera so far to the right delivers, with noise of this stream of random numbers."""
+        light = self._exposed(elapsed_s, x_m)
         if self.config.noise_sigma > 0:
-            rng = np.random.default_rng((self.config.seed, index))
+            rng = np.random.default_rng(stream)
             light += np.float32(self.config.noise_sigma) * rng.standard_normal(light.shape, np.float32)
-        image = np.clip(np.rint(light), 0, 255).astype(np.uint8)
-        return Frame(stamp_ns, image, self._measured(self.renderer.depth(pose), index), pose)
+        return np.clip(np.rint(light), 0, 255).astype(np.uint8)
+
+    def _pose(self, elapsed_s: float, x_m: float) -> Pose:
+        """Where a camera is then that is so far to the right."""
+        pose = self.scene.trajectory(elapsed_s)
+        return pose if x_m == 0 else Pose.from_rotation(pose.rotation, pose.to_world(np.array([[x_m, 0.0, 0.0]]))[0])
 
     def _black(self, stamp_ns: int, pose: Pose) -> Frame:
-        """What a covered camera delivers."""
+        """What covered cameras deliver."""
         size = (self.camera.height, self.camera.width)
-        return Frame(stamp_ns, np.zeros((*size, 3), np.uint8), np.full(size, np.nan, np.float32), pose)
+        black = np.zeros((*size, 3), np.uint8)
+        return Frame(stamp_ns, black, np.full(size, np.nan, np.float32), pose, black if self.baseline_m > 0 else None)
 
     def _measured(self, depth_m: NDArray[np.float32], index: int) -> NDArray[np.float32]:
         """Depth as a sensor gives it: the error of triangulated depth grows with the square of the distance."""
@@ -81,7 +95,7 @@ class SimulatedSource(FrameSource):
         sigma_m = np.float32(self.config.depth_noise_m) * depth_m**2
         return np.asarray(depth_m + sigma_m * rng.standard_normal(depth_m.shape, np.float32), np.float32)
 
-    def _exposed(self, elapsed_s: float) -> NDArray[np.float32]:
+    def _exposed(self, elapsed_s: float, x_m: float) -> NDArray[np.float32]:
         """The light the sensor gathers, (H, W, 3) in grey levels, while the shutter is open around that time."""
         if self.config.shutter_s > 0:
             light = np.zeros((self.camera.height, self.camera.width, 3), np.float32)
@@ -89,10 +103,10 @@ class SimulatedSource(FrameSource):
                 late_s = ((number + 0.5) / _BLUR_SAMPLES - 0.5) * self.config.shutter_s
                 # Each moment samples another place of the pixel, which smooths edges as well as motion does.
                 x, y = (float(share) for share in (number + 0.5) * _SPREAD % 1.0 - 0.5)
-                light += self.renderer.sample(self.scene.trajectory(elapsed_s + late_s), (x, y))
+                light += self.renderer.sample(self._pose(elapsed_s + late_s, x_m), (x, y))
             light /= _BLUR_SAMPLES
         else:
-            light = self.renderer.image(self.scene.trajectory(elapsed_s)).astype(np.float32)
+            light = self.renderer.image(self._pose(elapsed_s, x_m)).astype(np.float32)
         if self.config.exposure_swing > 0:
             swing = np.sin(2 * np.pi * elapsed_s / _EXPOSURE_PERIOD_S)
             light *= np.float32(1.0 + self.config.exposure_swing * swing)

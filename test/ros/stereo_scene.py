@@ -13,16 +13,14 @@ from node_harness import Station
 from qos_samples import repeat_until
 from sensor_msgs.msg import CameraInfo, Image
 
-from aliked_ros.io.frames import Pose
+from aliked_ros.io.frames import Frame, Pose
 from aliked_ros.io.sources.window import NS_PER_S
 from aliked_ros.ros.conversions import ns_from_time
 from aliked_ros.ros.image_conversions import image_message, info_from_camera
 from aliked_ros.sim.config import SimulationConfig
-from aliked_ros.sim.simulation import START_NS, simulate
+from aliked_ros.sim.simulation import simulate
 
-BASELINE_M = 0.12
-_SIDES = {"left": 0.0, "right": BASELINE_M}
-_RATE_HZ = 10.0
+_CONFIG = SimulationConfig(scene="desk", width=480, height=360, rate_hz=10.0, baseline_m=0.12)
 
 
 class StereoScene:
@@ -35,13 +33,13 @@ class StereoScene:
 
     def __init__(self, station: Station, namespace: str = "") -> None:
         self._station = station
-        self._source = simulate(SimulationConfig(scene="desk", width=480, height=360, rate_hz=_RATE_HZ))
+        self._source = simulate(_CONFIG)
         self._publishers = {
             side: (
                 station.publisher(Image, f"{namespace}/{side}/image"),
                 station.publisher(CameraInfo, f"{namespace}/{side}/camera_info"),
             )
-            for side in _SIDES
+            for side in ("left", "right")
         }
         station.subscribe(Odometry, "/odometry/odometry")
 
@@ -49,36 +47,30 @@ class StereoScene:
         """The left camera's poses and the positions that odometry gave for them, image by image in lock step."""
         self._wait_at_the_start()
         found = []
-        for index in range(count):
-            pose = self._source.scene.trajectory(index / _RATE_HZ)
-            stamp_ns = START_NS + round(1e9 * index / _RATE_HZ)
-            self._publish(stamp_ns, pose)
-            found.append((pose, self._odometry(stamp_ns)))
+        for frame in itertools.islice(self._source, count):
+            self._publish(frame, frame.stamp_ns)
+            assert frame.pose_world_from_camera is not None
+            found.append((frame.pose_world_from_camera, self._odometry(frame.stamp_ns)))
         return found
 
     def _wait_at_the_start(self) -> None:
         """Sends the first images until all know each other and there is odometry of them."""
-        stamps_ns = itertools.count(START_NS - NS_PER_S * 3600, NS_PER_S // 10)
-        first = self._source.scene.trajectory(0.0)
+        first = self._source.frame(0)
+        stamps_ns = itertools.count(first.stamp_ns - 3600 * NS_PER_S, NS_PER_S // 10)
         repeat_until(
-            lambda: self._publish(next(stamps_ns), first),
+            lambda: self._publish(first, next(stamps_ns)),
             lambda: bool(self._station.messages("/odometry/odometry")),
             "odometry",
         )
 
-    def _publish(self, stamp_ns: int, pose: Pose) -> None:
-        seen = {side: self._image(pose, x_m) for side, x_m in _SIDES.items()}  # first, for both go out together
-        for side, x_m in _SIDES.items():
+    def _publish(self, frame: Frame, stamp_ns: int) -> None:
+        assert frame.right_image is not None
+        for side, image, x_m in (("left", frame.image, 0.0), ("right", frame.right_image, self._source.baseline_m)):
             images, infos = self._publishers[side]
             info = info_from_camera(self._source.camera, stamp_ns, side)
             info.p[3] = -info.p[0] * x_m
             infos.publish(info)
-            images.publish(image_message(seen[side], stamp_ns, side))
-
-    def _image(self, pose: Pose, x_m: float) -> np.ndarray:
-        """What a camera sees that is so far to the right."""
-        shifted = Pose.from_rotation(pose.rotation, pose.to_world(np.array([[x_m, 0.0, 0.0]]))[0])
-        return self._source.renderer.image(shifted)
+            images.publish(image_message(image, stamp_ns, side))
 
     def _odometry(self, stamp_ns: int) -> np.ndarray:
         def is_meant(message: Any) -> bool:

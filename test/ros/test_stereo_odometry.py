@@ -26,6 +26,7 @@ TRACKER = {
     "cameras": "[left, right]",
     "rectified": True,
     "process_every_frame": True,
+    "sync_timeout": 1.0,  # of a machine that is busy with other things
     "tracking__refinement": "photometric",
 }
 ODOMETRY = {"sensor__mode": "stereo", "camera": "left", "process_every_frame": True}

@@ -17,7 +17,8 @@ from aliked_ros.io.images import read_image
 from aliked_ros.io.sources.window import stamp_ns_of
 
 _IMAGES = ("image_0", "image_2", "mav0/cam0/data", "cam0/data", "data")  # of a sequence's directory; left cameras
-_TIMES, _KITTI_CALIBRATION, _EUROC_CALIBRATION = "times.txt", "calib.txt", "sensor.yaml"
+KITTI_CALIBRATION, EUROC_CALIBRATION = "calib.txt", "sensor.yaml"
+_TIMES = "times.txt"
 
 
 def images_inside(directory: Path) -> Path | None:
@@ -60,23 +61,35 @@ def camera_of(images: Path, first_image: Path) -> Camera | None:
         CalibrationError: its values are impossible.
     """
     sequence = images.resolve().parent
-    if (sequence / _EUROC_CALIBRATION).is_file():
-        return read_camera(sequence / _EUROC_CALIBRATION)
+    if (sequence / EUROC_CALIBRATION).is_file():
+        return read_camera(sequence / EUROC_CALIBRATION)
     name = images.resolve().name
-    if (sequence / _KITTI_CALIBRATION).is_file() and name.startswith("image_"):
-        return _kitti_camera(sequence / _KITTI_CALIBRATION, f"P{name.removeprefix('image_')}", first_image)
+    if (sequence / KITTI_CALIBRATION).is_file() and name.startswith("image_"):
+        (p,) = kitti_matrices(sequence / KITTI_CALIBRATION, f"P{name.removeprefix('image_')}")
+        height, width = read_image(first_image).shape[:2]
+        return Camera(width, height, p[0], p[5], p[2], p[6])
     return None
 
 
-def _kitti_camera(path: Path, name: str, first_image: Path) -> Camera:
-    """A rectified camera by its projection matrix, 3 by 4."""
+def kitti_matrices(path: Path, *names: str) -> list[list[float]]:
+    """Projection matrices of rectified cameras, 12 numbers each, by their names in a ``calib.txt``.
+
+    Raises:
+        SourceError: it cannot be read, or lacks one.
+    """
     try:
         rows = dict(line.split(":", 1) for line in path.read_text(encoding="utf-8").splitlines() if ":" in line)
-        p = [float(text) for text in rows[name].split()]
-        fx, cx, fy, cy = p[0], p[2], p[5], p[6]
-    except (OSError, UnicodeDecodeError, KeyError, ValueError, IndexError) as error:
-        raise SourceError(
-            f"{path}: holds no projection matrix {name} ({error}); name a file with --calibration"
-        ) from error
-    height, width = read_image(first_image).shape[:2]
-    return Camera(width, height, fx, fy, cx, cy)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path}: cannot be read ({error})") from error
+    return [_matrix_of(path, name, rows.get(name, "")) for name in names]
+
+
+def _matrix_of(path: Path, name: str, text: str) -> list[float]:
+    try:
+        values = [float(word) for word in text.split()]
+        if len(values) == 12:
+            return values
+        found = f"{len(values)} of 12 numbers"
+    except ValueError as error:
+        found = str(error)
+    raise SourceError(f"{path}: holds no projection matrix {name} ({found}); name a file with --calibration")

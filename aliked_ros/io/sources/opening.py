@@ -13,6 +13,7 @@ from aliked_ros.io.frames import FrameSource
 from aliked_ros.io.sources.camera_device import CameraSource
 from aliked_ros.io.sources.folder import DEFAULT_FRAME_RATE_HZ, FolderSource, is_image
 from aliked_ros.io.sources.layouts import images_inside
+from aliked_ros.io.sources.stereo import StereoFolderSource, right_of
 from aliked_ros.io.sources.tum import RGB_LIST, TumSource
 from aliked_ros.io.sources.video import VIDEO_SUFFIXES, VideoSource
 from aliked_ros.io.sources.window import TimeWindow
@@ -35,6 +36,7 @@ def open_source(
     camera: Camera | None = None,
     image_topic: str | None = None,
     frame_rate_hz: float = DEFAULT_FRAME_RATE_HZ,
+    stereo: bool = False,
 ) -> FrameSource:
     """Opens a sequence by what it is.
 
@@ -45,6 +47,8 @@ def open_source(
         camera: a calibration instead of the source's own.
         image_topic: which topic of a bag; ``None`` where it has one camera only.
         frame_rate_hz: of a folder whose file names are no times.
+        stereo: with the second camera of a directory of KITTI or EuRoC, where there is one; the images are rectified
+            then, and a calibration of one camera is not enough.
 
     Raises:
         SourceError: nothing is there, or nothing that can be read.
@@ -63,7 +67,7 @@ def open_source(
     if (path / RGB_LIST).is_file():
         return TumSource(path, window=window, camera=camera)
     if path.is_dir():
-        return _open_folder(path, window, camera, frame_rate_hz)
+        return _open_folder(path, window, camera, frame_rate_hz, stereo=stereo)
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return VideoSource(path, window=window, camera=camera)
     raise SourceError(f"{path}: a file of this kind is no sequence; accepted: {ACCEPTED}")
@@ -80,14 +84,18 @@ def _is_bag_file(path: Path) -> bool:
     return path.suffix.lower() in BAG_SUFFIXES and path.is_file()
 
 
-def _open_folder(path: Path, window: TimeWindow, camera: Camera | None, frame_rate_hz: float) -> FolderSource:
+def _open_folder(
+    path: Path, window: TimeWindow, camera: Camera | None, frame_rate_hz: float, *, stereo: bool
+) -> FolderSource:
     entries = _entries(path)
     if not any(map(is_image, entries)):
         if (inside := images_inside(path)) is not None:
-            return _open_folder(inside, window, camera, frame_rate_hz)
+            return _open_folder(inside, window, camera, frame_rate_hz, stereo=stereo)
         names = sorted(entry.name for entry in entries)
         found = ", ".join(names[:4]) + (", …" if len(names) > 4 else "") if names else "nothing"
         raise SourceError(f"{path}: this folder holds {found}; accepted: {ACCEPTED}")
+    if stereo and camera is None and (right := right_of(path)) is not None:
+        return StereoFolderSource(path, right, window=window, frame_rate_hz=frame_rate_hz)
     return FolderSource(path, window=window, camera=camera, frame_rate_hz=frame_rate_hz)
 
 
