@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,6 +75,7 @@ class Intake:
         self._depths = [_DepthBuffer() for _ in range(num_cameras)]
         self._num_turns = 0
         self._turns = [0] * num_cameras  # when each camera had its last one
+        self._waiting_since_s: list[float | None] = [None] * num_cameras  # for the next: its first image's arrival
         self._gate = RateGate()
         self._flow = Flow()
 
@@ -103,6 +104,8 @@ class Intake:
             waiting = self._queues[camera]
             self._last[camera] = (stamp_ns, now)
             waiting.append(Arrival(camera, message, stamp_ns, now))
+            if self._waiting_since_s[camera] is None:
+                self._waiting_since_s[camera] = now
             if not self._is_idle:
                 while len(waiting) > settings.capacity:
                     waiting.popleft()
@@ -157,6 +160,7 @@ class Intake:
                 self._on_drop(camera, len(waiting))
                 waiting.clear()
         self._last = [None] * len(self._queues)
+        self._waiting_since_s = [None] * len(self._queues)
         self._depths = [_DepthBuffer() for _ in self._queues]
 
     def _choose(self, now: float) -> tuple[list[Arrival], float | None]:
@@ -166,21 +170,32 @@ class Intake:
         return batch, wait_s
 
     def _find(self, now: float) -> tuple[list[Arrival], float | None]:
-        if self._settings.in_order:
-            heads = [waiting[0] for waiting in self._queues if waiting]
-            candidates = sorted(heads, key=lambda a: a.stamp_ns)[:1]
-        else:
-            pending = (arrival for waiting in self._queues for arrival in waiting)
-            # By turns: a camera whose stamps are behind has nothing that is newer than the others' images.
-            candidates = sorted(pending, key=lambda a: (self._turns[a.camera], -a.stamp_ns))
-        wait_s: float | None = None
-        for pivot in candidates:
+        waits_s: list[float] = []
+        for pivot, waited_before_s in self._candidates():
             group = self._simultaneous(pivot)
-            remaining_s = self._remaining_wait_s(pivot, group, now)
+            remaining_s = self._remaining_wait_s(pivot, group, now) - waited_before_s
             if remaining_s <= 0:
                 return self._finish(group, now), None
-            wait_s = remaining_s if wait_s is None else min(wait_s, remaining_s)
-        return [], wait_s
+            waits_s.append(remaining_s)
+        return [], min(waits_s, default=None)
+
+    def _candidates(self) -> Iterator[tuple[Arrival, float]]:
+        """The images that may be next, the best first, and how long before each its camera began to wait, seconds.
+
+        By turns: a camera whose stamps are behind has nothing that is newer than the others' images. Of one camera the
+        newest image that need not wait is the best; and when its turn has come for as long as an image may wait, the
+        oldest, however often newer ones have taken the place of those before.
+        """
+        if self._settings.in_order:
+            heads = [waiting[0] for waiting in self._queues if waiting]
+            yield from ((head, 0.0) for head in sorted(heads, key=lambda a: a.stamp_ns)[:1])
+            return
+        cameras = [camera for camera, waiting in enumerate(self._queues) if waiting]
+        for camera in sorted(cameras, key=lambda c: (self._turns[c], -max(a.stamp_ns for a in self._queues[c]))):
+            waiting, since_s = self._queues[camera], self._waiting_since_s[camera]
+            yield from ((arrival, 0.0) for arrival in sorted(waiting, key=lambda a: a.stamp_ns, reverse=True))
+            if since_s is not None:
+                yield waiting[0], waiting[0].received_at_s - since_s
 
     def _simultaneous(self, pivot: Arrival) -> list[Arrival]:
         """The image itself and the nearest in time of each other camera, by camera."""
@@ -232,6 +247,7 @@ class Intake:
         waiting = self._queues[chosen.camera]
         while (arrival := waiting.popleft()) is not chosen:
             self._supersede(arrival.camera)
+        self._waiting_since_s[chosen.camera] = waiting[0].received_at_s if waiting else None
         if not self._settings.depth:
             return chosen
         return replace(chosen, depth=self._depths[chosen.camera].nearest(chosen.stamp_ns, self._settings))

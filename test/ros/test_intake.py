@@ -106,21 +106,37 @@ def test_cameras_out_of_step_are_processed_one_by_one() -> None:
     assert bench.drops == []
 
 
-@pytest.mark.parametrize("behind_ms", [30, 200])
-def test_a_camera_whose_stamps_are_behind_has_its_share(behind_ms: int) -> None:
-    """0.12 s for an image, and two cameras of 10 Hz: one can be processed for every two that come."""
-    bench = Bench()
+@pytest.mark.parametrize(
+    ("behind_ms", "period_ms", "work_s", "settings"),
+    [
+        (30, 100, 0.12, {}),
+        (200, 100, 0.12, {}),
+        # One waits for partners or depth that never come, while newer images take the place of those that wait.
+        (1000, 8, 0.03, {}),
+        (1000, 33, 0.03, {"depth": True, "depth_slop_ns": 20 * MS, "depth_timeout_s": 0.1}),
+        (16, 33, 0.1, {"depth": True, "depth_slop_ns": 20 * MS, "depth_timeout_s": 0.1, "left_depth": True}),
+    ],
+)
+def test_no_camera_starves_under_overload(
+    behind_ms: int, period_ms: int, work_s: float, settings: dict[str, object]
+) -> None:
+    settings = dict(settings)
+    has_left_depth = bool(settings.pop("left_depth", False))
+    bench = Bench(**settings)
     start_s, taken, busy_until_s = bench.now, [0, 0], 0.0
-    for step in range(3000):
-        bench.now, now_ms = start_s + step / 100, 10 * step
-        if now_ms % 100 == 0:
+    for now_ms in range(20_000):
+        bench.now = start_s + now_ms / 1000
+        if now_ms % period_ms == 0:
             bench.put(LEFT, now_ms)
             bench.put(RIGHT, now_ms - behind_ms)
+            if has_left_depth:
+                bench.intake.put_depth(LEFT, "depth", now_ms * MS)
         if bench.now >= busy_until_s:
-            for arrival in bench.intake._choose(bench.now)[0]:
+            batch = bench.intake._choose(bench.now)[0]
+            for arrival in batch:
                 taken[arrival.camera] += 1
-                busy_until_s = bench.now + 0.12
-    assert sum(taken) > 230
+            busy_until_s = bench.now + work_s * len(batch)
+    assert sum(taken) > 0.9 * 20 / work_s, "it is never idle for long"
     assert min(taken) > 0.45 * sum(taken)
 
 
