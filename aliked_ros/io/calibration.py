@@ -46,7 +46,7 @@ def read_camera(path: Path, *, rectified: bool = False) -> Camera:
         return _euroc_camera(values) if "intrinsics" in values else _camera(values, rectified=rectified)
     except CalibrationError as error:
         raise CalibrationError(f"{path}: {error}") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise SourceError(f"{path}: not a camera_info file ({_complaint(error)}); {_REMEDY}") from error
 
 

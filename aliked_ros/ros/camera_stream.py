@@ -22,6 +22,7 @@ from aliked_ros.io.messages.status_fields import TrackerStatus
 from aliked_ros.ros import qos
 from aliked_ros.ros.conversions import ns_from_time
 from aliked_ros.ros.debug_view import DebugView
+from aliked_ros.ros.finding import Finding, joined
 from aliked_ros.ros.frame_log import FrameLog
 from aliked_ros.ros.image_conversions import calibration_values, camera_from_info
 from aliked_ros.ros.intake import Arrival, Intake
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from aliked_ros.frontend.frontend import FrameResult, Frontend
 
 _T = TypeVar("_T")
+_PATIENCE_S = 5.0  # for an answer to an image
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,9 @@ class CameraStream:
         # Remapping applies to the base name, as with image_transport.
         topic = node.resolve_topic_name(camera.input("image"))
         self._image_topic = f"{topic}/compressed" if config.image_transport == "compressed" else topic
-        self.finding = SilenceWatch(node, self._image_topic, "image", monitor.seconds_without_image)
+        self._image_silence = SilenceWatch(node, self._image_topic, "image", monitor.seconds_without_image)
+        depth_topic = node.resolve_topic_name(camera.input("depth"))
+        self._depth_silence = SilenceWatch(node, depth_topic, "depth", monitor.seconds_without_depth)
         self._topics = {**results.topics, "status": node.resolve_topic_name(f"{camera.output}/status")}
         self._log = node.get_logger()
         self._log_refusal = ThrottledLog(self._log.error)
@@ -123,6 +127,20 @@ class CameraStream:
         self._last_calibration: tuple[Any, ...] = ()
         self._last_result: FrameResult | None = None
         self._debug_view = DebugView(node, config.trail_length, camera.output)
+
+    def finding(self) -> Finding:
+        """Where images and depth come from, and whether they do, for /diagnostics; in the executor's thread."""
+        images = self._image_silence()
+        parts = [images, self._depth_silence()] if self._config.depth else [images]
+        unanswered_s = self.monitor.seconds_without_answer()
+        patience_s = _PATIENCE_S if self._config.max_rate == 0 else max(_PATIENCE_S, 2 / self._config.max_rate)
+        if not images.warning and unanswered_s > patience_s:
+            warning = (
+                f"no image was processed for {unanswered_s:.0f} s, though they come: others are processed in their "
+                "place, or one takes so long; lower max_keypoints, max_rate, or the number of cameras"
+            )
+            parts.append(Finding(warning=warning))
+        return joined(parts)
 
     @property
     def is_subscribed(self) -> bool:
@@ -200,6 +218,7 @@ class CameraStream:
         self._intake.put(self._camera.index, message, join_stamp(message.header.stamp))
 
     def _on_depth(self, message: Image) -> None:
+        self.monitor.depth_received()
         self._intake.put_depth(self._camera.index, message, join_stamp(message.header.stamp))
 
     def _on_camera_info(self, message: CameraInfo) -> None:
@@ -218,12 +237,7 @@ class CameraStream:
         self._before_next_image(lambda: self.frontend.set_camera(camera))
 
     def _prepare(self, arrival: Arrival) -> PreparedImage:
-        prepared = prepare(arrival, with_depth=self._config.depth, tell=self._log_depth)
-        if self._config.depth and prepared.depth_m is None:
-            self.monitor.depth_missed()
-        if arrival.is_unpaired:
-            self.monitor.partner_missed()
-        return prepared
+        return prepare(arrival, with_depth=self._config.depth, tell=self._log_depth)
 
     def _process(self, prepared: PreparedImage, features: Features | None) -> FrameResult:
         header = prepared.header
@@ -243,7 +257,9 @@ class CameraStream:
                 convert_ms=prepared.convert_ms,
                 latency_ms=latency_ms,
                 publish_ms=publish_ms,
-            )
+            ),
+            lacks_depth=self._config.depth and prepared.depth_m is None,
+            lacks_partner=prepared.is_unpaired,
         )
         if self._frame_log is not None:
             self._frame_log.offer(lambda: self._log_entry(result, header, dtype, prepared.wait_ms))

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -14,6 +14,13 @@ class Finding:
 
     values: Mapping[str, str] = field(default_factory=dict)  # key-value pairs
     warning: str = ""  # one line for people; empty when all is well
+
+
+def joined(findings: Iterable[Finding]) -> Finding:
+    """Several findings as one."""
+    every = list(findings)
+    values = {key: value for finding in every for key, value in finding.values.items()}
+    return Finding(values, "; ".join(finding.warning for finding in every if finding.warning))
 
 
 FindingSource = Callable[[], Finding]

@@ -233,8 +233,12 @@ def _refuse_unknown(context: LaunchContext, declared: Sequence[str]) -> None:
 
     Of a launch file that another one includes, the command line has that one's arguments.
     """
-    own_name = Path(getattr(context.locals, "current_launch_file_path", "")).name
-    if not own_name or own_name not in {Path(word).name for word in sys.argv}:
+    path = getattr(context.locals, "current_launch_file_path", None)
+    if path is None:
+        return
+    own = Path(path).resolve()
+    is_by_package = "aliked_ros" in sys.argv and own.name in sys.argv
+    if not is_by_package and own not in {Path(word).resolve() for word in sys.argv}:
         return
     for name in (word.split(":=")[0] for word in context.argv if ":=" in word):
         if name not in declared:

@@ -112,6 +112,8 @@ class Monitor:
         self._interval_start = (clock(), self._counts, 0, 0)
         self._received_at_s: float | None = None
         self._active_at_s = clock()  # since when images are taken
+        self._unanswered_since_s: float | None = None  # an image waits to be processed or refused, or was dropped
+        self._depth_at_s = -math.inf
         self._phase = Phase.UNCONFIGURED
         self._failure = ""
         self._failed = False
@@ -121,6 +123,7 @@ class Monitor:
         with self._lock:
             if phase is Phase.ACTIVE and self._phase is not Phase.ACTIVE:
                 self._active_at_s = self._clock()
+                self._unanswered_since_s = None
             self._phase, self._failure = phase, failure
             self._failed = False
 
@@ -141,6 +144,13 @@ class Monitor:
         with self._lock:
             self._add(received=1)
             self._received_at_s = self._clock()
+            if self._unanswered_since_s is None:
+                self._unanswered_since_s = self._received_at_s
+
+    def depth_received(self) -> None:
+        """Depth has come."""
+        with self._lock:
+            self._depth_at_s = self._clock()
 
     def dropped(self, count: int) -> None:
         """Images gave way to newer ones."""
@@ -151,13 +161,23 @@ class Monitor:
         """An image could not be used, or (failed) the node could not deal with it."""
         with self._lock:
             self._add(refused=1)
+            self._answered()
             self._last_refusal = reason
             self._failed = failed
 
-    def processed(self, image: LastImage) -> None:
-        """An image was processed and its results sent."""
+    def processed(self, image: LastImage, *, lacks_depth: bool = False, lacks_partner: bool = False) -> None:
+        """An image was processed and its results sent.
+
+        Args:
+            image: what was found in it.
+            lacks_depth: it was to have depth, and had none.
+            lacks_partner: it was alone, though another camera is alive.
+        """
         with self._lock:
             self._add(processed=1)
+            self._without_depth += lacks_depth
+            self._without_partner += lacks_partner
+            self._answered()
             self._last = image
             self._stage_times.add({**image.timings_ms, "publish": image.publish_ms, "latency": image.latency_ms})
             self._processed_at_s.append(self._clock())
@@ -173,16 +193,6 @@ class Monitor:
         """A camera_info is in use."""
         with self._lock:
             self._calibration_error = ""
-
-    def depth_missed(self) -> None:
-        """An image that was to have depth is processed without."""
-        with self._lock:
-            self._without_depth += 1
-
-    def partner_missed(self) -> None:
-        """An image is processed alone, though another camera is alive."""
-        with self._lock:
-            self._without_partner += 1
 
     @property
     def without_depth(self) -> int:
@@ -236,9 +246,23 @@ class Monitor:
     def seconds_without_image(self) -> float:
         """Time since the last image came, or since images are taken; 0 while they are not."""
         with self._lock:
-            if self._phase is not Phase.ACTIVE:
-                return 0.0
-            return self._clock() - max(self._received_at_s or -math.inf, self._active_at_s)
+            return self._seconds_since(-math.inf if self._received_at_s is None else self._received_at_s)
+
+    def seconds_without_depth(self) -> float:
+        """The same since the last depth came."""
+        with self._lock:
+            return self._seconds_since(self._depth_at_s)
+
+    def seconds_without_answer(self) -> float:
+        """For how long images have come of which none was processed or refused; 0 where there is none of these."""
+        with self._lock:
+            return 0.0 if self._unanswered_since_s is None else self._clock() - self._unanswered_since_s
+
+    def _answered(self) -> None:
+        self._unanswered_since_s = self._clock() if self._counts.in_flight > 0 else None
+
+    def _seconds_since(self, at_s: float) -> float:
+        return 0.0 if self._phase is not Phase.ACTIVE else self._clock() - max(at_s, self._active_at_s)
 
     def next_interval(self) -> Interval:
         """Ends an interval and begins the next; for a reporter that comes back regularly."""

@@ -34,6 +34,7 @@ class PreparedImage:
     received_at_s: float  # monotonic
     wait_ms: float
     convert_ms: float
+    is_unpaired: bool = False  # another camera is alive and had no image of the moment
 
 
 def prepare(arrival: Arrival, *, with_depth: bool, tell: Tell) -> PreparedImage:
@@ -60,6 +61,7 @@ def prepare(arrival: Arrival, *, with_depth: bool, tell: Tell) -> PreparedImage:
         received_at_s=arrival.received_at_s,
         wait_ms=1e3 * (started_at_s - arrival.received_at_s),
         convert_ms=1e3 * (time.monotonic() - started_at_s),
+        is_unpaired=arrival.is_unpaired,
     )
 
 

@@ -130,13 +130,13 @@ class Reporter:
         if self._monitor.counts.received == 0:
             return DiagnosticStatus.OK, "waiting for images"
         dropped, received = interval.counts.dropped, interval.counts.received
-        return DiagnosticStatus.OK, f"running, {dropped} of {received} images dropped" if dropped else "running"
+        return DiagnosticStatus.OK, f"running, {received} images came, {dropped} were dropped" if dropped else "running"
 
     def _complaints(self, interval: Interval) -> Iterator[str]:
         counts = interval.counts
         if counts.refused:
             yield f"{counts.refused} images refused: {self._monitor.last_refusal}"
-        if counts.processed and interval.without_depth == counts.processed:
+        if counts.processed and interval.without_depth >= counts.processed:
             yield "no image has depth: does it come, and do its stamps and size agree?"
         if self._monitor.calibration_error:
             yield f"camera_info refused: {self._monitor.calibration_error}"

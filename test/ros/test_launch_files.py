@@ -62,9 +62,11 @@ def launch_command(file: str, **arguments: Any) -> list[str]:
 
 
 @contextmanager
-def launched(log: Path, file: str, **arguments: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """A launch that runs; leaving ends it as Ctrl-C does, and everything must then end well."""
-    with log.open("wb") as stream, launch_process(launch_command(file, **arguments), stream) as process:
+def launched(
+    log: Path, file: str = "", *, command: Sequence[str] = (), **arguments: Any
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A launch of our file or by a command; leaving ends it as Ctrl-C does, and everything must then end well."""
+    with log.open("wb") as stream, launch_process(command or launch_command(file, **arguments), stream) as process:
         yield process
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
@@ -87,10 +89,10 @@ def launch_process(command: Sequence[str], output: IO[bytes]) -> Iterator[subpro
         process.wait()
 
 
-def run_launch(file: str, *options: str, **arguments: Any) -> tuple[int, str]:
-    """The exit code and the output of a launch that ends by itself."""
+def run_launch(file: str = "", *options: str, command: Sequence[str] = (), **arguments: Any) -> tuple[int, str]:
+    """The exit code and the output of a launch, of our file or by a command, that ends by itself."""
     with tempfile.TemporaryFile() as output:
-        with launch_process([*launch_command(file, **arguments), *options], output) as process:
+        with launch_process(command or [*launch_command(file, **arguments), *options], output) as process:
             code = process.wait(TIMEOUT_S)
         output.seek(0)
         return code, output.read().decode()
@@ -209,6 +211,30 @@ def test_slam_of_two_cameras_gives_metres(station: Station, tmp_path: Path) -> N
     with launched(tmp_path / "log", "slam.launch.py", mode="stereo", params_file=patient, **sides, **SMALL):
         driven = scene.drive(8)
     assert errors_m(driven).max() < 0.02 * path_length_m(driven)
+
+
+INCLUDING = """
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+
+def generate_launch_description():
+    return LaunchDescription([DeclareLaunchArgument("arena"), IncludeLaunchDescription(%r)])
+"""
+
+
+def test_a_launch_file_that_includes_ours_has_arguments_of_its_own(tmp_path: Path) -> None:
+    own = tmp_path / "tracker.launch.py"  # even by that name
+    own.write_text(INCLUDING % str(Path(get_package_share_directory("aliked_ros")) / "launch" / "tracker.launch.py"))
+    command = ["ros2", "launch", str(own), "arena:=big", "model:=aliked-t16", "device:=cpu"]
+    with launched(tmp_path / "log", command=command):
+        wait_until(lambda: "ready: " in (tmp_path / "log").read_text(), "the tracker")
+
+
+def test_a_launch_file_by_its_path_knows_its_arguments(tmp_path: Path) -> None:
+    path = Path(get_package_share_directory("aliked_ros")) / "launch" / "tracker.launch.py"
+    code, said = run_launch(command=["ros2", "launch", str(path), "imgae:=/camera"])
+    assert code == 1
+    assert "unknown launch argument imgae; did you mean image?" in said
 
 
 def test_without_a_driver_the_player_is_the_camera(station: Station, tmp_path: Path, sequence: Path) -> None:

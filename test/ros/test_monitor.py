@@ -139,12 +139,41 @@ def test_intervals_count_for_themselves() -> None:
 
 def test_images_without_a_partner_are_counted_by_interval() -> None:
     monitor = Monitor()
-    monitor.partner_missed()
+    monitor.processed(last_image(), lacks_partner=True)
     assert monitor.next_interval().without_partner == 1
-    monitor.partner_missed()
-    monitor.partner_missed()
-    assert monitor.next_interval().without_partner == 2
-    assert monitor.without_partner == 3
+    monitor.processed(last_image(), lacks_partner=True, lacks_depth=True)
+    monitor.processed(last_image())
+    monitor.processed(last_image(), lacks_partner=True)
+    interval = monitor.next_interval()
+    assert (interval.without_partner, interval.without_depth, interval.counts.processed) == (2, 1, 3)
+    assert (monitor.without_partner, monitor.without_depth) == (3, 1)
+
+
+def test_images_that_are_never_answered_are_noticed() -> None:
+    clock = Clock()
+    monitor = Monitor(clock)
+    monitor.enter(Phase.ACTIVE)
+    clock.now += 10.0
+    assert monitor.seconds_without_answer() == 0.0, "none has come"
+    for _ in range(3):
+        monitor.received()
+        monitor.dropped(1)
+        clock.now += 2.0
+    assert monitor.seconds_without_answer() == pytest.approx(6.0)
+    monitor.received()
+    monitor.refused("step is 3 bytes")
+    assert monitor.seconds_without_answer() == 0.0
+    clock.now += 10.0
+    assert monitor.seconds_without_answer() == 0.0, "none has come since"
+    monitor.received()
+    monitor.received()
+    clock.now += 1.0
+    monitor.processed(last_image())
+    clock.now += 2.0
+    assert monitor.seconds_without_answer() == pytest.approx(2.0), "one waits still"
+    monitor.enter(Phase.INACTIVE)
+    monitor.enter(Phase.ACTIVE)
+    assert monitor.seconds_without_answer() == 0.0
 
 
 def test_the_rate_is_that_of_the_last_images() -> None:

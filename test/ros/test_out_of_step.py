@@ -1,6 +1,6 @@
 # Copyright 2026 The aliked_ros developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""Cameras that never take their images at the same moment wait for each other in vain, and /diagnostics says so."""
+"""What belongs together and does not come together, and what /diagnostics says of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("aliked_msgs.msg._features", reason="aliked_msgs is not built: source env.sh")
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from node_harness import START_NS, Station, parameter_arguments, wait_until
+from node_harness import START_NS, Station, parameter_arguments, running_tracker, wait_until
+from qos_samples import repeat_until
 from sensor_msgs.msg import Image
 
 from aliked_msgs.msg import TrackerStatus
@@ -82,3 +83,23 @@ def test_cameras_out_of_step_are_told_of_until_they_are_in_step(
         if thread.is_alive():
             thread.join()
         station.close()
+
+
+def test_depth_that_never_comes_is_told_of_all_the_time(
+    ros_context: Any, tmp_path: Path, textured_image: np.ndarray
+) -> None:
+    with running_tracker(ros_context, tmp_path, depth=True, depth_timeout=0.0, warmup_width=0) as tracker:
+        diagnostics = "/diagnostics"
+
+        def told() -> list[DiagnosticStatus]:
+            return [array.status[0] for array in tracker.station.messages(diagnostics)]
+
+        repeat_until(
+            lambda: tracker.send_image(textured_image),
+            lambda: sum("no depth for" in status.message for status in told()) >= 3,
+            "warnings",
+        )
+        after_first = told()[next(i for i, s in enumerate(told()) if "no image has depth" in s.message) :]
+        assert {status.level for status in after_first} == {DiagnosticStatus.WARN}
+        assert "s on /depth, which nobody publishes" in after_first[-1].message
+        assert tracker.log_text().count("no depth for") == 1
