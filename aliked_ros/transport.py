@@ -18,6 +18,7 @@ from pathlib import Path
 DEFAULT_MIDDLEWARE = "rmw_fastrtps_cpp"
 _FAST_DDS_2 = ("humble", "iron", "jazzy")  # what came before calls its variable and its default file FASTRTPS
 _LARGE_DATA = re.compile(r"(LARGE_DATA|P2P)(\?.*)?")  # modes that bring a segment of 8.5 MB, and their options
+_LARGE_DATA_BYTES = 8_500_000
 _DEFAULT_SEGMENT_BYTES = 512 * 1024
 _SMALLEST_SEGMENT_BYTES = 4 * 1024 * 1024  # four colour images of 640×480
 _SLOW = "images between processes are lost or slow"
@@ -34,6 +35,7 @@ class Transport:
     summary: str
     problem: str = ""  # why it is unfit for images; empty where it is fit
     remedy: str = ""
+    largest_bytes: int | None = None  # of a message that the shared memory has room for; None where nothing is known
 
 
 def profiles_variable(environment: Mapping[str, str]) -> str:
@@ -92,7 +94,7 @@ def _of_environment(environment: Mapping[str, str], note: str = "") -> Transport
     setting = environment.get("FASTDDS_BUILTIN_TRANSPORTS", "")
     summary = f"FASTDDS_BUILTIN_TRANSPORTS is {setting or 'not set'}{note}"
     if _LARGE_DATA.fullmatch(setting):
-        return Transport(summary)
+        return Transport(summary, largest_bytes=_LARGE_DATA_BYTES)
     return Transport(summary, f"{_SLOW} over Fast DDS's default transports: {summary}", _REMEDY)
 
 
@@ -103,7 +105,7 @@ def _of_profile(
     builtin = _text(rtps, "builtinTransports")
     if builtin:
         if _LARGE_DATA.fullmatch(builtin):
-            return Transport(f"{builtin} of {path}")
+            return Transport(f"{builtin} of {path}", largest_bytes=_LARGE_DATA_BYTES)
         return Transport(f"{builtin} of {path}", f"{_SLOW}: {path} chooses the transports {builtin}", _REMEDY)
     if _text(rtps, "useBuiltinTransports").lower() not in ("false", "0"):
         return _of_environment(environment, f"; {path} leaves it to that")
@@ -121,7 +123,7 @@ def _of_profile(
     if not segments and not any(kind.startswith("TCP") for kind in kinds):
         problem = f"{_SLOW}: {path} has neither shared memory nor TCP"
         return Transport(summary, problem, "add shared memory, as in the profiles of config/fastdds")
-    return Transport(summary)
+    return Transport(summary, largest_bytes=max(segments, default=None))
 
 
 def _default_participant(root: ElementTree.Element) -> ElementTree.Element | None:

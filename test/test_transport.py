@@ -95,6 +95,15 @@ def test_a_profiles_file(text: str, problem: str, tmp_path: Path) -> None:
     assert str(path) in transport.summary
 
 
+def test_how_large_a_message_may_be(tmp_path: Path) -> None:
+    assert examine(tmp_path, FASTDDS_BUILTIN_TRANSPORTS="LARGE_DATA").largest_bytes == 8_500_000
+    path = tmp_path / "mine.xml"
+    path.write_text(profile(chosen("a", "b"), SHM_OF_16_MB + descriptor("b", "UDPv4")))
+    assert examine(tmp_path, FASTDDS_DEFAULT_PROFILES_FILE=str(path)).largest_bytes == 16 * 1024 * 1024
+    path.write_text(profile(chosen("a"), descriptor("a", "TCPv4")))
+    assert examine(tmp_path, FASTDDS_DEFAULT_PROFILES_FILE=str(path)).largest_bytes is None
+
+
 def test_a_profile_that_names_no_transport_leaves_it_to_the_environment(tmp_path: Path) -> None:
     path = tmp_path / "mine.xml"
     path.write_text(profile("<name>nothing about transports</name>"))

@@ -46,6 +46,7 @@ class FrameResult:
     timings_ms: Mapping[str, float]  # preprocess, inference, match
     depth_m: Float32Array | None = None  # (N,) of the features, NaN where unknown; None without a depth image
     camera: Camera | None = None  # the calibration; None without one for this image's size
+    complaints: tuple[str, ...] = ()  # what was asked for and could not be done with this image
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ class Frontend:
         self._verification = verification or VerificationConfig()
         self._camera = camera
         self._warnings_told: set[str] = set()
+        self._complaints: list[str] = []  # of the image in hand
         self._epoch = first.epoch
         self._frame_seq = first.frame_seq  # of the next image
         self._has_begun = False  # an image has come
@@ -215,7 +217,9 @@ class Frontend:
             timings_ms={**self._extractor.last_timings_ms, "match": match_ms},
             depth_m=depths_m,
             camera=camera,
+            complaints=tuple(dict.fromkeys(self._complaints)),
         )
+        self._complaints = []
         self._previous = _Previous(features, self._frame_seq, stamp_ns)
         self._frame_seq, self._has_begun = self._frame_seq + 1, True
         return result
@@ -274,7 +278,8 @@ class Frontend:
         return None
 
     def _warn_once(self, text: str) -> None:
-        """Logs a line once until the calibration or the settings change."""
+        """Notes a line of this image, and logs it once until the calibration or the settings change."""
+        self._complaints.append(text)
         if text not in self._warnings_told and len(self._warnings_told) < _MOST_WARNINGS:
             self._warnings_told.add(text)
             _logger.warning(text)

@@ -123,7 +123,10 @@ def locate(model: str, explicit: str | Path = "") -> Path | None:
     """
     name = entry_of(model).file
     if str(explicit):
-        path = Path(explicit)
+        try:
+            path = Path(explicit).expanduser()
+        except RuntimeError as error:
+            raise WeightsError(f"{explicit}: the home folder cannot be found; write the path out") from error
         path = path / name if path.is_dir() else path
         if not path.is_file():
             raise WeightsError(f"{path}: no such weights file; leave the option empty to search the usual places")

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rclpy.node import Node
@@ -34,6 +36,7 @@ from aliked_ros.ros.process import one_line
 from aliked_ros.ros.publishing import ResultPublisher
 from aliked_ros.ros.silence import SilenceWatch
 from aliked_ros.ros.throttle import ThrottledLog
+from aliked_ros.transport import examine_transport
 
 if TYPE_CHECKING:
     from aliked_ros.features import Features
@@ -126,12 +129,16 @@ class CameraStream:
         self._subscriptions: list[Any] = []
         self._last_calibration: tuple[Any, ...] = ()
         self._last_result: FrameResult | None = None
+        self._image_bytes = 0  # of the last one
+        transport = examine_transport(os.environ, Path.cwd())
+        self._largest_bytes = None if transport is None else transport.largest_bytes
         self._debug_view = DebugView(node, config.trail_length, camera.output)
 
     def finding(self) -> Finding:
         """Where images and depth come from, and whether they do, for /diagnostics; in the executor's thread."""
         images = self._image_silence()
         parts = [images, self._depth_silence()] if self._config.depth else [images]
+        parts.append(Finding({"calibration": self._calibration()}, "; ".join(self._complaints())))
         unanswered_s = self.monitor.seconds_without_answer()
         patience_s = _PATIENCE_S if self._config.max_rate == 0 else max(_PATIENCE_S, 2 / self._config.max_rate)
         if not images.warning and unanswered_s > patience_s:
@@ -141,6 +148,22 @@ class CameraStream:
             )
             parts.append(Finding(warning=warning))
         return joined(parts)
+
+    def _calibration(self) -> str:
+        """What is known of the lens."""
+        camera, source = self.frontend.camera, self._settings.calibration or "camera_info"
+        return "none" if camera is None else f"{source}: {camera.width}×{camera.height}, {camera.distortion_model}"
+
+    def _complaints(self) -> Iterator[str]:
+        last, size, room = self._last_result, self._image_bytes, self._largest_bytes
+        if last is not None:
+            yield from last.complaints
+        if room is not None and size > room:
+            yield (
+                f"images of {size / 1e6:.1f} MB do not fit the {room / 1e6:.1f} MB of shared memory: between processes "
+                "of one machine most are lost; use fastdds_profile:=one_machine, or compressed images "
+                "(docs/deployment.md)"
+            )
 
     @property
     def is_subscribed(self) -> bool:
@@ -214,6 +237,7 @@ class CameraStream:
 
     def _on_image(self, message: Any) -> None:
         self.monitor.received()
+        self._image_bytes = len(message.data)
         # The stamp as it came, to order images by; whether it is valid is judged where the image is processed.
         self._intake.put(self._camera.index, message, join_stamp(message.header.stamp))
 

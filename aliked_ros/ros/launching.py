@@ -19,10 +19,11 @@ from launch_ros.actions import Node
 
 from aliked_ros.config import did_you_mean
 from aliked_ros.errors import ConfigError
+from aliked_ros.io.folders import expanded
 from aliked_ros.transport import profiles_variable
 
 Actions = list[Any]
-_TRUE = ("true", "1")
+_TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "")
 FOXGLOVE_PORT = 8765
 
 
@@ -119,15 +120,21 @@ def value(context: LaunchContext, name: str) -> str:
 
 def parameter_file(context: LaunchContext, name: str) -> str:
     """The file that an argument names, empty for none; ConfigError where there is no such file."""
-    path = str(context.launch_configurations.get(name, ""))
-    if path and not Path(path).is_file():
-        raise ConfigError(f"{name}:={path}: there is no such file")
-    return path
+    given = str(context.launch_configurations.get(name, ""))
+    if not given:
+        return ""
+    path = expanded(given, name)
+    if not path.is_file():
+        raise ConfigError(f"{name}:={given}: there is no such file")
+    return str(path)
 
 
 def is_true(context: LaunchContext, name: str) -> bool:
-    """Whether an argument says true."""
-    return value(context, name).lower() in _TRUE
+    """Whether an argument says true; ConfigError where it says neither true nor false, in YAML's words."""
+    text = value(context, name)
+    if text.lower() not in (*_TRUE, *_FALSE):
+        raise ConfigError(f"{name}:={text}: must be true or false")
+    return text.lower() in _TRUE
 
 
 def tracker(
@@ -149,7 +156,7 @@ def tracker(
     """
     configurations = context.launch_configurations
     given = {
-        declared.name: yaml.safe_load(text)
+        declared.name: _parameter(declared.name, text)
         for declared in _TRACKER_PARAMETERS
         if (text := configurations.get(declared.name, ""))
     }
@@ -169,6 +176,17 @@ def tracker(
         node(context, "tracker", name, [params_file, *further, all_parameters], remappings),
         *_viewers(context, view, {shown: _absolute(context, topic) for shown, topic in viewed.items()}),
     ]
+
+
+def _parameter(name: str, text: str) -> Any:
+    """The value that an argument's text has in YAML; ConfigError where it has none."""
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name}:={text}: cannot be read ({' '.join(str(error).split())})") from error
+    if name == "cameras" and not (isinstance(found, list) and all(isinstance(camera, str) for camera in found)):
+        raise ConfigError(f"{name}:={text}: must be a list of names, such as [left, right]")
+    return text if found is None else found  # ~ is a path
 
 
 def player(
@@ -252,7 +270,8 @@ def _transport(context: LaunchContext) -> Actions:
     if not given:
         setting = os.environ.get("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
         return [SetEnvironmentVariable("FASTDDS_BUILTIN_TRANSPORTS", setting)]
-    path = Path(given) if "/" in given or given.endswith(".xml") else config(f"fastdds/{given}.xml")
+    is_path = "/" in given or given.endswith(".xml")
+    path = expanded(given, "fastdds_profile") if is_path else config(f"fastdds/{given}.xml")
     if not path.is_file():
         known = ", ".join(sorted(found.stem for found in config("fastdds").glob("*.xml")))
         raise ConfigError(f"fastdds_profile must be one of {known} or a file; {path} is none")

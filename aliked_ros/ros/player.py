@@ -47,6 +47,7 @@ SUMMARY = (
 _POLL_S = 0.05
 _SETTLE_S = 0.3
 _REPORT_PERIOD_S = 5.0
+_PATIENCE_S = 2.0  # before it is said what is waited for
 _ACKNOWLEDGEMENT_TIMEOUT_S = 4.0  # Fast DDS asks its readers every 3 s
 
 
@@ -209,9 +210,13 @@ class PlayerNode(WatchedNode):
         return int(self._image.get_subscription_count()) + int(compressed)
 
     def _wait(self, condition: Callable[[], bool], what: str, stop: threading.Event) -> None:
-        deadline_s = time.monotonic() + self._config.timeout
+        started_at_s, is_told = time.monotonic(), False
         while not condition() and not stop.wait(_POLL_S):
-            if time.monotonic() > deadline_s:
+            waited_s = time.monotonic() - started_at_s
+            if waited_s > _PATIENCE_S and not is_told:
+                is_told = True
+                self.get_logger().info(f"waiting for {what}, {self._config.timeout:g} s at most")
+            if waited_s > self._config.timeout:
                 raise PlaybackError(
                     f"waited {self._config.timeout:g} s in vain for {what}; "
                     "does the other node run, and do the topics' names agree?"

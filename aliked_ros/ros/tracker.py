@@ -339,6 +339,9 @@ class TrackerNode(WatchedLifecycleNode):
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         response.success = True
+        if self._monitors[0].phase is Phase.SHUT_DOWN:
+            response.success, response.message = False, "the node is shut down and takes no images any more"
+            return response
         if request.data == self._is_enabled:
             response.message = "as it was"
             return response

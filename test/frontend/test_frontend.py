@@ -68,6 +68,11 @@ def test_a_calibration_of_another_size_is_not_used(extractor: Extractor, caplog:
     with caplog.at_level(logging.WARNING):
         results = [frontend(view(step), step) for step in range(3)]
     assert all(result.tracks.xy_norm is None and result.camera is None for result in results)
+    assert {result.complaints for result in results} == {
+        ("the calibration is for 640×480 pixels and not used for an image of 320×240",)
+    }
+    frontend.set_camera(None)
+    assert frontend(view(3), 3).complaints == ()
     assert [record.message for record in caplog.records] == [
         "the calibration is for 640×480 pixels and not used for an image of 320×240"
     ]

@@ -229,6 +229,7 @@ def test_a_reader_that_does_not_come_is_named(station: Station, sequence: Path) 
     station.publisher(Features, "/somewhere/features")
     done = play(sequence, wait_for="/somewhere/features", wait_for_reader="robot/backend", timeout=5.0)
     assert done.returncode == 1
+    assert done.stderr.count("waiting for /robot/backend to read /somewhere/features, 5 s at most") == 1
     assert "waited 5 s in vain for /robot/backend to read /somewhere/features" in done.stderr
     assert station.messages("/image") == []
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("aliked_msgs.msg._features", reason="aliked_msgs is not built: source env.sh")
 
 from diagnostic_msgs.msg import DiagnosticArray
-from node_harness import PERIOD_NS, START_NS, Station, parameter_arguments, wait_until
+from node_harness import PERIOD_NS, START_NS, Station, parameter_arguments, running_tracker, wait_until
+from qos_samples import repeat_until
 from sensor_msgs.msg import Image
 
 from aliked_msgs.msg import Features, Matches, TrackerStatus, Tracks
 from aliked_ros.ros.child import NodeProcess
 from aliked_ros.ros.conversions import ns_from_time
 from aliked_ros.ros.image_conversions import depth_message, image_message
+from aliked_ros.transport import profiles_variable
 
 pytestmark = pytest.mark.ros
 PARAMETERS = Path(__file__).resolve().parents[2] / "config" / "tracker.yaml"
@@ -114,11 +117,35 @@ def test_depth_joins_the_features(ros_context: Any, tmp_path: Path, textured_ima
             # fr2 is calibrated for 640×480; other images get no wrong coordinates from it.
             assert len(tracks.xy_norm) == 0
             wait_until(lambda: "the calibration is for 640×480" in log.read_text(), "the reason")
-            station.wait_for(
-                "/diagnostics", lambda m: any(v.key == "without_depth" and v.value == "1" for v in m.status[0].values)
-            )
+            array = station.wait_for("/diagnostics", lambda m: values_of(m).get("without_depth") == "1")
+            assert values_of(array)["calibration"] == "fr2: 640×480, plumb_bob"
+            assert "the calibration is for 640×480 pixels and not used" in array.status[0].message
     finally:
         station.close()
+
+
+def values_of(array: DiagnosticArray) -> dict[str, str]:
+    return {pair.key: pair.value for pair in array.status[0].values}
+
+
+def test_images_larger_than_the_transport_are_told_of(ros_context: Any, tmp_path: Path) -> None:
+    profile = tmp_path / "small.xml"
+    profile.write_text(config_text("fastdds/one_machine.xml").replace("16777216", str(4 * 1024 * 1024)))
+    environment = {profiles_variable(os.environ): str(profile)}
+    image = np.zeros((1100, 1300, 3), np.uint8)
+    with running_tracker(ros_context, tmp_path, environment=environment, warmup_width=0) as tracker:
+        repeat_until(
+            lambda: tracker.send_image(image),
+            lambda: any(
+                "images of 4.3 MB do not fit the 4.2 MB of shared memory" in array.status[0].message
+                for array in tracker.station.messages("/diagnostics")
+            ),
+            "the warning",
+        )
+
+
+def config_text(name: str) -> str:
+    return (Path(__file__).resolve().parents[2] / "config" / name).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

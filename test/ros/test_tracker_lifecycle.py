@@ -133,7 +133,7 @@ def test_diagnostics_are_true_in_every_state(ros_context: Any, tmp_path: Path) -
         ):
             assert change(station, transition)
             assert diagnosed(tracker) == expected
-        tracker.enable(True)
+        assert tracker.enable(True).success
         assert diagnosed(tracker) == ("waiting for images", ok, is_in.STATE_IDLE)
         for transition, expected in (
             (Transition.TRANSITION_DEACTIVATE, ("inactive", ok, is_in.STATE_DISABLED)),
@@ -142,6 +142,9 @@ def test_diagnostics_are_true_in_every_state(ros_context: Any, tmp_path: Path) -
         ):
             assert change(station, transition)
             assert diagnosed(tracker) == expected
+        answer = tracker.enable(False)
+        assert not answer.success
+        assert "the node is shut down" in answer.message
 
 
 def test_what_is_disabled_before_activation_stays_so(ros_context: Any, tmp_path: Path) -> None:

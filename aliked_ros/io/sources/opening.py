@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aliked_ros.camera import Camera
 from aliked_ros.errors import SourceError
+from aliked_ros.io.folders import expanded
 from aliked_ros.io.frames import FrameSource
 from aliked_ros.io.sources.camera_device import CameraSource
 from aliked_ros.io.sources.folder import DEFAULT_FRAME_RATE_HZ, FolderSource, is_image
@@ -55,7 +56,7 @@ def open_source(
         ConfigError: an option is out of range.
     """
     window = TimeWindow(start_s, duration_s)
-    device, path = _CAMERA.fullmatch(spec), Path(spec)
+    device, path = _CAMERA.fullmatch(spec), expanded(spec, "input")
     if device is not None and not path.exists():
         return CameraSource(int(device.group(1)), window=window, camera=camera)
     if not spec or not path.exists():
