@@ -5,12 +5,10 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rclpy.node import Node
@@ -22,9 +20,10 @@ from aliked_ros.io.messages.descriptors import DescriptorDtype
 from aliked_ros.io.messages.stamps import join_stamp
 from aliked_ros.io.messages.status_fields import TrackerStatus
 from aliked_ros.ros import qos
+from aliked_ros.ros.camera_watch import CameraWatch
 from aliked_ros.ros.conversions import ns_from_time
 from aliked_ros.ros.debug_view import DebugView
-from aliked_ros.ros.finding import Finding, joined
+from aliked_ros.ros.finding import Finding
 from aliked_ros.ros.frame_log import FrameLog
 from aliked_ros.ros.image_conversions import calibration_values, camera_from_info
 from aliked_ros.ros.intake import Arrival, Intake
@@ -34,16 +33,13 @@ from aliked_ros.ros.node_config import CameraConfig, TrackerNodeConfig
 from aliked_ros.ros.prepared_image import PreparedImage, prepare
 from aliked_ros.ros.process import one_line
 from aliked_ros.ros.publishing import ResultPublisher
-from aliked_ros.ros.silence import SilenceWatch
 from aliked_ros.ros.throttle import ThrottledLog
-from aliked_ros.transport import examine_transport
 
 if TYPE_CHECKING:
     from aliked_ros.features import Features
     from aliked_ros.frontend.frontend import FrameResult, Frontend
 
 _T = TypeVar("_T")
-_PATIENCE_S = 5.0  # for an answer to an image
 
 
 @dataclass(frozen=True)
@@ -113,9 +109,8 @@ class CameraStream:
         # Remapping applies to the base name, as with image_transport.
         topic = node.resolve_topic_name(camera.input("image"))
         self._image_topic = f"{topic}/compressed" if config.image_transport == "compressed" else topic
-        self._image_silence = SilenceWatch(node, self._image_topic, "image", monitor.seconds_without_image)
         depth_topic = node.resolve_topic_name(camera.input("depth"))
-        self._depth_silence = SilenceWatch(node, depth_topic, "depth", monitor.seconds_without_depth)
+        self._watch = CameraWatch(node, self._image_topic, depth_topic, config, monitor)
         self._topics = {**results.topics, "status": node.resolve_topic_name(f"{camera.output}/status")}
         self._log = node.get_logger()
         self._log_refusal = ThrottledLog(self._log.error)
@@ -129,41 +124,11 @@ class CameraStream:
         self._subscriptions: list[Any] = []
         self._last_calibration: tuple[Any, ...] = ()
         self._last_result: FrameResult | None = None
-        self._image_bytes = 0  # of the last one
-        transport = examine_transport(os.environ, Path.cwd())
-        self._largest_bytes = None if transport is None else transport.largest_bytes
         self._debug_view = DebugView(node, config.trail_length, camera.output)
 
     def finding(self) -> Finding:
-        """Where images and depth come from, and whether they do, for /diagnostics; in the executor's thread."""
-        images = self._image_silence()
-        parts = [images, self._depth_silence()] if self._config.depth else [images]
-        parts.append(Finding({"calibration": self._calibration()}, "; ".join(self._complaints())))
-        unanswered_s = self.monitor.seconds_without_answer()
-        patience_s = _PATIENCE_S if self._config.max_rate == 0 else max(_PATIENCE_S, 2 / self._config.max_rate)
-        if not images.warning and unanswered_s > patience_s:
-            warning = (
-                f"no image was processed for {unanswered_s:.0f} s, though they come: others are processed in their "
-                "place, or one takes so long; lower max_keypoints, max_rate, or the number of cameras"
-            )
-            parts.append(Finding(warning=warning))
-        return joined(parts)
-
-    def _calibration(self) -> str:
-        """What is known of the lens."""
-        camera, source = self.frontend.camera, self._settings.calibration or "camera_info"
-        return "none" if camera is None else f"{source}: {camera.width}×{camera.height}, {camera.distortion_model}"
-
-    def _complaints(self) -> Iterator[str]:
-        last, size, room = self._last_result, self._image_bytes, self._largest_bytes
-        if last is not None:
-            yield from last.complaints
-        if room is not None and size > room:
-            yield (
-                f"images of {size / 1e6:.1f} MB do not fit the {room / 1e6:.1f} MB of shared memory: between processes "
-                "of one machine most are lost; use fastdds_profile:=one_machine, or compressed images "
-                "(docs/deployment.md)"
-            )
+        """What is to be said of the inputs, for /diagnostics; in the executor's thread."""
+        return self._watch.finding(self.frontend.camera, self._settings.calibration or "camera_info")
 
     @property
     def is_subscribed(self) -> bool:
@@ -193,6 +158,7 @@ class CameraStream:
     def use(self, config: TrackerNodeConfig) -> None:
         """Other live settings from the next image on."""
         self._config = config
+        self._watch.use(config)
         self._debug_view.use(config.trail_length)
 
     def close(self) -> None:
@@ -237,7 +203,7 @@ class CameraStream:
 
     def _on_image(self, message: Any) -> None:
         self.monitor.received()
-        self._image_bytes = len(message.data)
+        self._watch.image_came(len(message.data))
         # The stamp as it came, to order images by; whether it is valid is judged where the image is processed.
         self._intake.put(self._camera.index, message, join_stamp(message.header.stamp))
 
@@ -267,6 +233,7 @@ class CameraStream:
         header = prepared.header
         result = self.frontend(prepared.image, ns_from_time(header.stamp), prepared.depth_m, features)
         self._tell_epoch(result)
+        self._watch.image_processed(result)
         found_at_s = time.monotonic()
         dtype = DescriptorDtype[self._config.descriptor_dtype.upper()]
         self.results.publish(result, header, dtype)

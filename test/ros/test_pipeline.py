@@ -103,7 +103,7 @@ def test_matches_between_cameras_may_fail(
         wait_until(lambda: pipeline.flow().handled == 2, "the first moment")
         stereo.error = error
         send(20)
-        finding = pipeline.finding()
+        finding = pipeline.stereo_finding()
         assert finding.values == {"stereo_failures": "20"}
         assert finding.warning == f"matches between cameras fail: {text}"
         assert pipeline.flow().busy_s > 0
@@ -113,13 +113,13 @@ def test_matches_between_cameras_may_fail(
         assert sum("Traceback" in line for line in errors) == tracebacks
         stereo.error = None
         send(1)
-        assert pipeline.finding().warning == ""
+        assert pipeline.stereo_finding().warning == ""
     finally:
         pipeline.close()
 
 
 def test_one_camera_has_nothing_to_tell_of_matches() -> None:
-    assert not Pipeline(Intake(1, IntakeSettings(), lambda *_: None), lambda _: None).finding().values
+    assert not Pipeline(Intake(1, IntakeSettings(), lambda *_: None), lambda _: None).stereo_finding().values
 
 
 MESSAGE = SimpleNamespace(header=None)
