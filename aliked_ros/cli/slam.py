@@ -138,6 +138,10 @@ def _source(args: argparse.Namespace) -> FrameSource:
 
     if not args.input:
         return simulate(config_from(SimulationConfig, args))
+    if args.calibration and args.mode == "stereo":
+        raise ConfigError(
+            "--mode stereo takes the calibration of both cameras from the data set; leave --calibration out"
+        )
     camera = camera_named(args.calibration) if args.calibration else None
     return open_source(
         args.input,

@@ -168,6 +168,7 @@ class Frontend:
         Raises:
             ImageError: the image cannot be used, or the mask has another size.
         """
+        self._complaints = []  # those of an image that was refused after this are no other's
         check_image(image)
         return ExtractionRequest(image, self._mask_of(image), self._neighbour_reference())
 
@@ -219,7 +220,6 @@ class Frontend:
             camera=camera,
             complaints=tuple(dict.fromkeys(self._complaints)),
         )
-        self._complaints = []
         self._previous = _Previous(features, self._frame_seq, stamp_ns)
         self._frame_seq, self._has_begun = self._frame_seq + 1, True
         return result

@@ -161,7 +161,8 @@ def _mode_of(mode: str, begin: list[Frame], source: FrameSource) -> str:
     if mode == "stereo" and not has_right:
         raise SourceError(
             f"{source.name}: mode stereo needs a second camera beside the first, as image_1 of KITTI odometry or cam1 "
-            "of EuRoC, and the calibration of both; use --mode mono, or slam.launch.py mode:=stereo for topics"
+            "of EuRoC, and the calibration of both; use --mode mono, --baseline_m where it is simulated, or "
+            "slam.launch.py mode:=stereo for topics"
         )
     return mode
 

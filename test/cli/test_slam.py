@@ -90,6 +90,7 @@ def test_points_of_aliked_are_refined_unless_told_otherwise(arguments: list[str]
         (["slam", "missing", "--set", "keyframe.nothing=1"], 2, "no option 'keyframe.nothing'"),
         (["slam", "missing", "--set", "keyframe.max_motion=0"], 2, "max_motion must be at least"),
         (["slam", "missing", "--set", "sensor.mode=mono"], 2, "choose with --mode"),
+        (["slam", "any", "--mode", "stereo", "--calibration", "fr1"], 2, "the calibration of both cameras"),
     ],
 )
 def test_mistakes_are_said(

@@ -71,6 +71,8 @@ def test_a_calibration_of_another_size_is_not_used(extractor: Extractor, caplog:
     assert {result.complaints for result in results} == {
         ("the calibration is for 640×480 pixels and not used for an image of 320×240",)
     }
+    with pytest.raises(ImageError):
+        frontend(view(3), 3, np.ones((2, 2), np.float32))
     frontend.set_camera(None)
     assert frontend(view(3), 3).complaints == ()
     assert [record.message for record in caplog.records] == [

@@ -24,7 +24,10 @@ def test_the_report_takes_extraction_off_each_image_and_compares_medians() -> No
     assert result["ratios"]["beyond_extraction_over_relay_p50"] == 2.0
     assert result["ratios"]["beyond_extraction_over_sift_p50"] == pytest.approx(0.2)
     assert result["ratios"]["publishing_over_extraction_p50"] == pytest.approx(1 / 31)
-    assert "beyond extraction over relay p99" in as_table(result)
+    table = as_table(result)
+    assert "beyond extraction over relay p99" in table
+    assert table.count("MISSED") == 2, "4 ms beside a relay of 2"
+    assert "publishing over extraction p50         0.03  target 0.1: met" in table
 
 
 def test_a_run_without_a_round_says_so() -> None:

@@ -141,7 +141,9 @@ def _body_from_camera(path: Path) -> _Matrix:
     try:
         matrix = np.array(yaml.safe_load(yaml_text(path))["T_BS"]["data"], np.float64).reshape(4, 4)
     except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
-        raise SourceError(f"{path}: holds no T_BS of 4 by 4 numbers; without it the two cameras are apart") from error
+        raise SourceError(
+            f"{path}: holds no T_BS of 4 by 4 numbers, which says how the cameras stand; use --mode mono"
+        ) from error
     rotation = matrix[:3, :3]
     if not (np.isfinite(matrix).all() and np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3)):
         raise CalibrationError(f"{path}: T_BS is no motion: {matrix.tolist()}")
