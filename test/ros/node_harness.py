@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import Parameter as ParameterMsg
-from rcl_interfaces.srv import SetParametersAtomically
+from rcl_interfaces.srv import GetParameters, SetParametersAtomically
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -31,8 +32,10 @@ from aliked_ros.ros.image_conversions import image_message
 from aliked_ros.ros.process import SpinThread
 
 TIMEOUT_S = 60.0  # of a machine that is busy with other things
+LOST_AFTER_S = 10.0  # an image that nobody has counted by then
 EXIT_WITHIN_S = 2.0  # of a signal, see docs/faults.md
 _EXIT_ATTEMPTS = 3
+_SHOWN_LINES = 20
 START_NS = 1_000_000_000_000_000_000
 PERIOD_NS = 33_333_333
 
@@ -42,6 +45,7 @@ class Station:
 
     def __init__(self, context: Any, name: str = "station") -> None:
         self.node = Node(name, context=context)
+        self.logs: list[Path] = []  # of the nodes it talks to; their ends are shown when it waits in vain
         self._messages: dict[str, list[Any]] = {}
         self._changed = threading.Condition()
         self._spinning = ExitStack()
@@ -66,6 +70,12 @@ class Station:
 
     def wait_for(self, topic: str, condition: Callable[[Any], bool] = lambda message: True) -> Any:
         """The first message kept for which the condition holds."""
+        found = self.comes(topic, condition, TIMEOUT_S)
+        assert found is not None, f"nothing fitting among {len(self.messages(topic))} on {topic}{self._last_words()}"
+        return found
+
+    def comes(self, topic: str, condition: Callable[[Any], bool], within_s: float) -> Any:
+        """The first message kept for which the condition holds; ``None`` if it does not come in time."""
         found: list[Any] = []
 
         def matches() -> bool:
@@ -73,8 +83,18 @@ class Station:
             return bool(found)
 
         with self._changed:
-            assert self._changed.wait_for(matches, TIMEOUT_S), f"nothing fitting on {topic}"
-        return found[0]
+            self._changed.wait_for(matches, within_s)
+        return found[0] if found else None
+
+    def wait_until_heard(self, node: str, *publishers: Any) -> None:
+        """Waits until a node subscribes to what is published here, and knows who publishes it.
+
+        That a publisher knows its reader does not mean that the reader knows the publisher, and DDS does not tell. But
+        a node hears of another's publishers and clients in the order in which they were made.
+        """
+        for publisher in publishers:
+            wait_until(lambda used=publisher: used.get_subscription_count() > 0, f"a reader of {publisher.topic_name}")
+        self.call(GetParameters, f"{node}/get_parameters", GetParameters.Request())
 
     def call(self, kind: Any, name: str, request: Any) -> Any:
         client = self.node.create_client(kind, name)
@@ -100,6 +120,10 @@ class Station:
         with self._changed:
             self._messages[topic].append(message)
             self._changed.notify_all()
+
+    def _last_words(self) -> str:
+        ends = ["\n".join(log.read_text(encoding="utf-8").splitlines()[-_SHOWN_LINES:]) for log in self.logs]
+        return "".join(f"\n{log}:\n{end}" for log, end in zip(self.logs, ends, strict=True))
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
@@ -145,6 +169,7 @@ class TrackerBench:
     def __init__(self, station: Station, log: Path, compressed: bool = False) -> None:
         self.station = station
         self.log = log
+        station.logs.append(log)
         self.name = "/tracker"
         self.process: NodeProcess | None = None  # where it is known
         for kind, topic in ((Features, "features"), (Matches, "matches"), (Tracks, "tracks")):
@@ -162,7 +187,8 @@ class TrackerBench:
         self.wait_until_connected()
 
     def wait_until_connected(self) -> None:
-        wait_until(lambda: self.image.get_subscription_count() > 0, "a subscription of the images")
+        """Waits until the tracker takes images."""
+        self.station.wait_until_heard(self.name, self.image)
 
     def next_stamp_ns(self) -> int:
         self._stamp_ns += PERIOD_NS
@@ -192,11 +218,16 @@ class TrackerBench:
 
     def received(self, name: str, stamp_ns: int) -> Any:
         """The features, matches or tracks of the image with this stamp."""
-        return self.station.wait_for(f"/tracker/{name}", lambda m: ns_from_time(m.header.stamp) == stamp_ns)
+        return self.station.wait_for(f"/tracker/{name}", has_stamp(stamp_ns))
 
     def track(self, image: np.ndarray, **options: Any) -> Any:
         """Publishes an image and returns its features, once its tracks and status have come too."""
+        num_received = self.status().received
         stamp_ns = self.send_image(image, **options)
+        if not self._comes("features", stamp_ns) and self.status().received == num_received:
+            # A subscription for the newest image is best effort.
+            warnings.warn(f"an image was lost on its way to {self.name}; it is sent again", stacklevel=2)
+            self.send_image(image, **{**options, "stamp_ns": stamp_ns})
         features = self.received("features", stamp_ns)
         self.received("tracks", stamp_ns)
         self.status(lambda status: status.processed > features.frame_seq)
@@ -210,6 +241,14 @@ class TrackerBench:
 
     def log_text(self) -> str:
         return self.log.read_text(encoding="utf-8")
+
+    def _comes(self, name: str, stamp_ns: int) -> bool:
+        return self.station.comes(f"/tracker/{name}", has_stamp(stamp_ns), LOST_AFTER_S) is not None
+
+
+def has_stamp(stamp_ns: int) -> Callable[[Any], bool]:
+    """Whether a message is of the image with this stamp."""
+    return lambda message: ns_from_time(message.header.stamp) == stamp_ns
 
 
 def _in_flight(status: Any) -> int:

@@ -5,17 +5,15 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import numpy as np
 from nav_msgs.msg import Odometry
-from node_harness import Station
+from node_harness import Station, has_stamp
 from qos_samples import repeat_until
 from sensor_msgs.msg import CameraInfo, Image
 
 from aliked_ros.io.frames import Frame, Pose
 from aliked_ros.io.sources.window import NS_PER_S
-from aliked_ros.ros.conversions import ns_from_time
 from aliked_ros.ros.image_conversions import image_message, info_from_camera
 from aliked_ros.sim.config import SimulationConfig
 from aliked_ros.sim.simulation import simulate
@@ -73,10 +71,7 @@ class StereoScene:
             images.publish(image_message(image, stamp_ns, side))
 
     def _odometry(self, stamp_ns: int) -> np.ndarray:
-        def is_meant(message: Any) -> bool:
-            return ns_from_time(message.header.stamp) == stamp_ns
-
-        position = self._station.wait_for("/odometry/odometry", is_meant).pose.pose.position
+        position = self._station.wait_for("/odometry/odometry", has_stamp(stamp_ns)).pose.pose.position
         return np.array([position.x, position.y, position.z])
 
 

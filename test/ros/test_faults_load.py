@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -82,11 +81,14 @@ def resident_mb(tracker: TrackerBench) -> float:
 
 
 def least_resident_mb(tracker: TrackerBench) -> float:
-    """The least of some readings: in the midst of an image the network holds a hundred megabytes for a moment."""
-    readings = []
-    for _ in range(20):
+    """The least while some images are processed: in the midst of one the network holds a hundred megabytes more."""
+    enough, readings = tracker.status().processed + 3, [resident_mb(tracker)]
+
+    def is_enough() -> bool:
         readings.append(resident_mb(tracker))
-        time.sleep(0.05)
+        return tracker.status().processed >= enough
+
+    wait_until(is_enough, "three more images")
     return min(readings)
 
 

@@ -40,7 +40,7 @@ def tracker(ros_context: Any, tmp_path_factory: pytest.TempPathFactory) -> Itera
         warmup_width=0,
         use_sim_time=True,
     ) as bench:
-        wait_until(lambda: bench.camera_info.get_subscription_count() > 0, "a subscription of camera_info")
+        bench.station.wait_until_heard(bench.name, bench.camera_info)
         bench.camera_info.publish(info_from_camera(CAMERA, 0, "camera"))
         wait_until(lambda: "calibrated" in bench.log_text(), "the calibration")
         yield bench
@@ -92,7 +92,7 @@ def test_without_a_clock_it_works_and_says_so_once(tracker: TrackerBench, images
 
 def test_a_clock_that_jumps_stops_no_report_and_no_image(tracker: TrackerBench, images: list[np.ndarray]) -> None:
     clock = tracker.station.publisher(Clock, "/clock")
-    wait_until(lambda: clock.get_subscription_count() > 0, "a subscription of the clock")
+    tracker.station.wait_until_heard(tracker.name, clock)
     first = tracker.track(images[0])
     for now_ns in (100 * START_NS // 1000, 5_000_000_000, 2 * START_NS, 1_000_000_000):
         clock.publish(Clock(clock=time_from_ns(now_ns)))

@@ -154,6 +154,7 @@ def test_the_tracker_runs_where_it_is_told_to(station: Station, tmp_path: Path, 
         assert (status.model, status.device) == ("aliked-t16", "cpu")
         station.subscribe(Features, "/robot/front/features")
         bench = TrackerBench(station, log)
+        bench.name = "/robot/front"
         bench.wait_until_connected()
         for _ in range(20):  # until the tracker knows of the subscription
             bench.send_image(textured_image)

@@ -20,7 +20,7 @@ pytest.importorskip("aliked_msgs.msg._features", reason="aliked_msgs is not buil
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMsg
-from node_harness import Station, parameter_arguments, run_node, wait_until
+from node_harness import Station, has_stamp, parameter_arguments, run_node, wait_until
 from qos_samples import BEST_EFFORT
 from sensor_msgs.msg import CameraInfo, PointCloud2
 from std_msgs.msg import String
@@ -70,8 +70,7 @@ class OdometryBench:
 
     def wait_until_ready(self) -> None:
         self.station.wait_for("/odometry/state")
-        for publisher in (self.features, self.tracks):
-            wait_until(lambda publisher=publisher: publisher.get_subscription_count() > 0, "a subscription")
+        self.station.wait_until_heard("/odometry", self.features, self.tracks, self.info)
 
     def calibrate(self, camera: Any = CAMERA) -> None:
         self.info.publish(info_from_camera(camera, 1, "camera"))
@@ -106,7 +105,7 @@ class OdometryBench:
         return self.send(seen, depth=False)
 
     def odometry(self, stamp_ns: int) -> Odometry:
-        return self.station.wait_for("/odometry/odometry", lambda m: ns_from_time(m.header.stamp) == stamp_ns)
+        return self.station.wait_for("/odometry/odometry", has_stamp(stamp_ns))
 
     def state(self, text: str) -> None:
         self.station.wait_for("/odometry/state", lambda message: message.data == text)
@@ -165,8 +164,6 @@ def test_poses_path_and_map_of_a_camera_with_depth(ros_context: Any, tmp_path: P
     file = tmp_path / "trajectory.tum"
     with running_odometry(ros_context, tmp_path, trajectory=str(file), map_period=0.05) as bench:
         bench.calibrate()
-        wait_until(lambda: bench.info.get_subscription_count() > 0, "a subscription of camera_info")
-        bench.calibrate()
         stamps_ns = [bench.send(seen) for seen in frames()]
         assert_follows_the_camera(bench, stamps_ns)
         last = bench.odometry(stamps_ns[-1])
@@ -189,7 +186,6 @@ def test_poses_path_and_map_of_a_camera_with_depth(ros_context: Any, tmp_path: P
 
 def test_a_covered_camera_is_lost_said_so_and_found_again(ros_context: Any, tmp_path: Path) -> None:
     with running_odometry(ros_context, tmp_path) as bench:
-        wait_until(lambda: bench.info.get_subscription_count() > 0, "a subscription of camera_info")
         bench.calibrate()
         watcher = Watcher(WORLD)
         seen = [watcher.see(pose) for pose in POSES[:10]]
@@ -210,8 +206,7 @@ def test_a_covered_camera_is_lost_said_so_and_found_again(ros_context: Any, tmp_
 def test_stereo_matches_give_metres(ros_context: Any, tmp_path: Path) -> None:
     options = {"sensor__mode": "stereo", "baseline": BASELINE_M}
     with running_odometry(ros_context, tmp_path, camera="left", **options) as bench:
-        wait_until(lambda: bench.info.get_subscription_count() > 0, "a subscription of camera_info")
-        wait_until(lambda: bench.matches.get_subscription_count() > 0, "a subscription of matches")
+        bench.station.wait_until_heard("/odometry", bench.matches)
         bench.calibrate()
         stamps_ns = [bench.send_stereo(seen) for seen in frames(12, depth_noise_m=0.0)]
         assert_follows_the_camera(bench, stamps_ns, tolerance_m=0.05)
@@ -266,7 +261,6 @@ def test_a_tracker_that_offers_too_little_is_named(ros_context: Any, tmp_path: P
 def test_time_that_jumps_back_and_resets_begin_a_new_map(ros_context: Any, tmp_path: Path) -> None:
     path = tmp_path / "trajectory.tum"
     with running_odometry(ros_context, tmp_path, trajectory=str(path)) as bench:
-        wait_until(lambda: bench.info.get_subscription_count() > 0, "a subscription of camera_info")
         bench.calibrate()
         seen = frames(8)
         for frame in seen[2:]:
@@ -291,7 +285,6 @@ def test_time_that_jumps_back_and_resets_begin_a_new_map(ros_context: Any, tmp_p
 
 def test_depth_that_some_images_lack(ros_context: Any, tmp_path: Path) -> None:
     with running_odometry(ros_context, tmp_path) as bench:
-        wait_until(lambda: bench.info.get_subscription_count() > 0, "a subscription of camera_info")
         bench.calibrate()
         stamps_ns = [bench.send(frame, depth=index % 2 == 0) for index, frame in enumerate(frames(8))]
         assert_follows_the_camera(bench, stamps_ns)
@@ -300,7 +293,6 @@ def test_depth_that_some_images_lack(ros_context: Any, tmp_path: Path) -> None:
 def test_why_there_is_no_map_is_said(ros_context: Any, tmp_path: Path) -> None:
     reason = "no map after 30 frames: it begins with 40 features with depth between 0.1 and 8 m"
     with running_odometry(ros_context, tmp_path) as bench:
-        wait_until(lambda: bench.info.get_subscription_count() > 0, "a subscription of camera_info")
         bench.calibrate()
         for frame in frames(30):
             bench.send(dataclasses.replace(frame, depth_m=np.full_like(frame.depth_m, np.nan)))
@@ -312,7 +304,6 @@ def test_why_there_is_no_map_is_said(ros_context: Any, tmp_path: Path) -> None:
 
 def test_a_tracker_that_is_started_again_is_followed(ros_context: Any, tmp_path: Path) -> None:
     with running_odometry(ros_context, tmp_path) as bench:
-        wait_until(lambda: bench.info.get_subscription_count() > 0, "a subscription of camera_info")
         bench.calibrate()
         before, after = Watcher(WORLD), Watcher(WORLD)
         bench.frame_seq = 50

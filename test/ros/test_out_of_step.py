@@ -55,7 +55,7 @@ def test_cameras_out_of_step_are_told_of_until_they_are_in_step(
             model="aliked-t16", device="cpu", precision="fp32", cameras="[left, right]", warmup_width=0
         )
         with NodeProcess("aliked_ros.ros.tracker", arguments, tmp_path / "log"):
-            wait_until(lambda: all(p.get_subscription_count() for p in cameras.values()), "both subscriptions")
+            station.wait_until_heard("/tracker", *cameras.values())
             thread.start()
             status = diagnosed("every image waits in vain for another camera's")
             assert status.level == DiagnosticStatus.WARN

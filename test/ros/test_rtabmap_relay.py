@@ -258,8 +258,8 @@ def test_real_messages_travel(ros_context: Any, tmp_path: Path) -> None:
         bench = Bench(station, [])
         features = make_features(20, 64)
         with NodeProcess("aliked_ros.ros.rtabmap_relay", [], tmp_path / "relay.log"):
-            for publisher in (bench.image, bench.depth, bench.camera_info, bench.features):
-                wait_until(lambda used=publisher: used.get_subscription_count() > 0, "the relay's subscriptions")
+            used = (bench.image, bench.depth, bench.camera_info, bench.features)
+            station.wait_until_heard("/rtabmap_relay", *used)
             wait_until(lambda: station.node.count_publishers("/rgbd_image") > 0, "the relay's publisher")
             bench.camera_info.publish(info_from_camera(CAMERA, START_NS, "optical"))
             stamps_ns = itertools.count(START_NS, 10**9)

@@ -17,7 +17,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("aliked_msgs.msg._features", reason="aliked_msgs is not built: source env.sh")
 
 from message_samples import make_tracks, unit_rows
-from node_harness import PERIOD_NS, START_NS, Station, parameter_arguments, wait_until
+from node_harness import PERIOD_NS, START_NS, Station, has_stamp, parameter_arguments, wait_until
 from sensor_msgs.msg import Image
 
 from aliked_msgs.msg import Matches, TrackerStatus
@@ -30,7 +30,7 @@ from aliked_ros.frontend.matchers import MutualNearestNeighbours
 from aliked_ros.io.calibration import write_camera
 from aliked_ros.io.frames import Frame, Pose
 from aliked_ros.ros.child import NodeProcess
-from aliked_ros.ros.conversions import header_of, ns_from_time
+from aliked_ros.ros.conversions import header_of
 from aliked_ros.ros.frame_log import FrameLog
 from aliked_ros.ros.image_conversions import image_message
 from aliked_ros.ros.publishing import ResultPublisher
@@ -214,9 +214,7 @@ def test_a_rendered_pair_through_the_node(ros_context: Any, tmp_path: Path) -> N
             wait_until(is_matched, "matches")  # of the first pair that comes when all know of each other
             assert station.set_parameters("/tracker", verification__geometry="none").successful
             last_ns = send_pair()
-            unverified = station.wait_for(
-                "/tracker/matches", lambda message: ns_from_time(message.header.stamp) == last_ns
-            )
+            unverified = station.wait_for("/tracker/matches", has_stamp(last_ns))
             found = station.messages("/tracker/matches")[0]
     finally:
         station.close()

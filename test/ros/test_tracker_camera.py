@@ -98,7 +98,7 @@ def test_wrong_calibrations_are_refused_and_a_right_one_is_used(
         "NaN distortion": info(d=[math.nan] * 5),
         "model": info(distortion_model="made_up"),
     }
-    wait_until(lambda: tracker.camera_info.get_subscription_count() > 0, "a subscription of camera_info")
+    tracker.station.wait_until_heard(tracker.name, tracker.camera_info)
     for count, message in enumerate(wrong.values(), 1):
         for _ in range(3):  # as a driver does, with every image
             tracker.camera_info.publish(message)

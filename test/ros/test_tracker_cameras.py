@@ -15,7 +15,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("aliked_msgs.msg._features", reason="aliked_msgs is not built: source env.sh")
 
 from diagnostic_msgs.msg import DiagnosticArray
-from node_harness import PERIOD_NS, START_NS, Station, parameter_arguments, running_tracker, wait_until
+from node_harness import PERIOD_NS, START_NS, Station, has_stamp, parameter_arguments, running_tracker, wait_until
 from qos_samples import repeat_until
 from sensor_msgs.msg import Image
 
@@ -28,10 +28,6 @@ from aliked_ros.transport import profiles_variable
 pytestmark = pytest.mark.ros
 PARAMETERS = Path(__file__).resolve().parents[2] / "config" / "tracker.yaml"
 COMMON = {"model": "aliked-t16", "device": "cpu", "precision": "fp32", "process_every_frame": True, "warmup_width": 0}
-
-
-def at(stamp_ns: int) -> Any:
-    return lambda message: ns_from_time(message.header.stamp) == stamp_ns
 
 
 def test_two_cameras_together_and_alone(ros_context: Any, tmp_path: Path, textured_image: np.ndarray) -> None:
@@ -51,16 +47,16 @@ def test_two_cameras_together_and_alone(ros_context: Any, tmp_path: Path, textur
         arguments += parameter_arguments(**COMMON, cameras="[left, right]", sync_timeout=5.0)
         with NodeProcess("aliked_ros.ros.tracker", arguments, tmp_path / "log"):
             station.wait_for("/tracker/right/status", lambda status: status.state == TrackerStatus.STATE_IDLE)
-            wait_until(lambda: all(p.get_subscription_count() for p in cameras.values()), "both subscriptions")
+            station.wait_until_heard("/tracker", *cameras.values())
             shifted = np.roll(textured_image, -6, axis=1)
             for index in range(3):
                 stamp_ns = START_NS + index * PERIOD_NS
                 cameras["left"].publish(image_message(textured_image, stamp_ns, "left_optical"))
                 cameras["right"].publish(image_message(shifted, stamp_ns + 1_000_000, "right_optical"))
             stamp_ns = START_NS + 2 * PERIOD_NS
-            left = station.wait_for("/tracker/left/features", at(stamp_ns))
-            right = station.wait_for("/tracker/right/features", at(stamp_ns + 1_000_000))
-            matches = station.wait_for("/tracker/matches", at(stamp_ns))
+            left = station.wait_for("/tracker/left/features", has_stamp(stamp_ns))
+            right = station.wait_for("/tracker/right/features", has_stamp(stamp_ns + 1_000_000))
+            matches = station.wait_for("/tracker/matches", has_stamp(stamp_ns))
             assert (left.source_id, right.source_id) == ("left", "right")
             assert (matches.source_id, matches.source_id_ref) == ("left", "right")
             assert ns_from_time(matches.stamp_ref) == stamp_ns + 1_000_000
@@ -73,8 +69,8 @@ def test_two_cameras_together_and_alone(ros_context: Any, tmp_path: Path, textur
             # The right camera stops; the left goes on, and no stereo matches are made up.
             alone_ns = START_NS + 3 * PERIOD_NS
             cameras["left"].publish(image_message(textured_image, alone_ns, "left_optical"))
-            assert station.wait_for("/tracker/left/features", at(alone_ns)).epoch == 0
-            assert not any(at(alone_ns)(message) for message in station.messages("/tracker/matches"))
+            assert station.wait_for("/tracker/left/features", has_stamp(alone_ns)).epoch == 0
+            assert not any(has_stamp(alone_ns)(message) for message in station.messages("/tracker/matches"))
             status = station.wait_for("/tracker/left/status", lambda status: status.processed == 4)
             assert (status.received, status.dropped, status.refused) == (4, 0, 0)
     finally:
@@ -96,23 +92,23 @@ def test_depth_joins_the_features(ros_context: Any, tmp_path: Path, textured_ima
         arguments = parameter_arguments(**COMMON, depth=True, depth_timeout=5.0, calibration="fr2", source_id="rgbd")
         with NodeProcess("aliked_ros.ros.tracker", arguments, log):
             station.wait_for("/tracker/status", lambda status: status.state == TrackerStatus.STATE_IDLE)
-            wait_until(lambda: all(p.get_subscription_count() for p in (images, depths)), "both subscriptions")
+            station.wait_until_heard("/tracker", images, depths)
             depths.publish(depth_message(depth_m, START_NS + 15_000_000, "camera", "16UC1"))
             images.publish(image_message(textured_image, START_NS, "camera"))
-            features = station.wait_for("/tracker/features", at(START_NS))
+            features = station.wait_for("/tracker/features", has_stamp(START_NS))
             xy = np.rint(np.frombuffer(features.xy, np.float32).reshape(-1, 2)).astype(int)
             found = np.frombuffer(features.depth_m, np.float32)
             np.testing.assert_allclose(found, depth_m[xy[:, 1], xy[:, 0]], atol=6e-4)  # whole millimetres
             assert np.isnan(found).any()
             assert np.isfinite(found).any()
-            tracks = station.wait_for("/tracker/tracks", at(START_NS))
+            tracks = station.wait_for("/tracker/tracks", has_stamp(START_NS))
             rows = np.frombuffer(tracks.feature_idx, np.uint32)
             np.testing.assert_array_equal(np.frombuffer(tracks.depth_m, np.float32), found[rows])
             # Depth of another size is refused, the image is not.
             late_ns = START_NS + PERIOD_NS * 10
             depths.publish(depth_message(depth_m[:-2], late_ns, "camera"))
             images.publish(image_message(textured_image, late_ns, "camera"))
-            assert len(station.wait_for("/tracker/features", at(late_ns)).depth_m) == 0
+            assert len(station.wait_for("/tracker/features", has_stamp(late_ns)).depth_m) == 0
             wait_until(lambda: "depth refused: it has" in log.read_text(), "the reason")
             # fr2 is calibrated for 640×480; other images get no wrong coordinates from it.
             assert len(tracks.xy_norm) == 0

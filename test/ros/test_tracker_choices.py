@@ -15,12 +15,11 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("aliked_msgs.msg._features", reason="aliked_msgs is not built: source env.sh")
 
-from node_harness import PERIOD_NS, START_NS, Station, parameter_arguments, run_node, running_tracker, wait_until
+from node_harness import PERIOD_NS, START_NS, Station, has_stamp, parameter_arguments, run_node, running_tracker
 from sensor_msgs.msg import Image
 
 from aliked_msgs.msg import Features, Matches, TrackerStatus
 from aliked_ros.ros.child import NodeProcess
-from aliked_ros.ros.conversions import ns_from_time
 from aliked_ros.ros.image_conversions import image_message
 
 pytestmark = pytest.mark.ros
@@ -65,14 +64,14 @@ def test_stereo_by_lightglue_with_a_mask_for_one(ros_context: Any, tmp_path: Pat
         log = tmp_path / "log"
         with NodeProcess("aliked_ros.ros.tracker", arguments, log):
             station.wait_for("/tracker/right/status", lambda status: status.state == TrackerStatus.STATE_IDLE)
-            wait_until(lambda: all(p.get_subscription_count() for p in cameras.values()), "both subscriptions")
+            station.wait_until_heard("/tracker", *cameras.values())
             shifted = np.roll(textured_image, -6, axis=1)
             stamps = [START_NS, START_NS + PERIOD_NS]
             for stamp_ns in stamps:
                 cameras["left"].publish(image_message(textured_image, stamp_ns, "left"))
                 cameras["right"].publish(image_message(shifted, stamp_ns, "right"))
             found = {
-                topic: station.wait_for(f"/tracker/{topic}", lambda m: ns_from_time(m.header.stamp) == stamps[1])
+                topic: station.wait_for(f"/tracker/{topic}", has_stamp(stamps[1]))
                 for topic in ("right/features", "matches", "left/matches")
             }
         assert points(found["right/features"])[:, 0].min() > 99

@@ -16,7 +16,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("aliked_msgs.msg._features", reason="aliked_msgs is not built: source env.sh")
 
 from message_samples import make_tracks
-from node_harness import PERIOD_NS, START_NS, Station, parameter_arguments, run_node, wait_until
+from node_harness import PERIOD_NS, START_NS, Station, has_stamp, parameter_arguments, run_node, wait_until
 from sensor_msgs.msg import PointCloud
 from std_msgs.msg import Bool
 
@@ -68,7 +68,7 @@ class Bench:
         return stamp_ns
 
     def received(self, stamp_ns: int) -> Any:
-        return self.station.wait_for(FEATURES, lambda message: ns_from_time(message.header.stamp) == stamp_ns)
+        return self.station.wait_for(FEATURES, has_stamp(stamp_ns))
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def bench(ros_context: Any, tmp_path: Path, request: pytest.FixtureRequest) -> I
     log = tmp_path / "relay.log"
     try:
         with NodeProcess(MODULE, parameter_arguments(**getattr(request, "param", {})), log):
-            wait_until(lambda: publisher.get_subscription_count() > 0, "the relay's subscription")
+            station.wait_until_heard("/vins_relay", publisher)
             wait_until(lambda: station.node.count_publishers(FEATURES) > 0, "the relay's publisher")
             yield Bench(station, publisher, log)
         assert "Traceback" not in log.read_text()
