@@ -40,6 +40,8 @@ def _nodes(context: LaunchContext) -> launching.Actions:
     if mode == "stereo":
         if is_replay:
             raise ConfigError("mode:=stereo takes the topics of two cameras, and input has one: play a bag beside it")
+        if launching.value(context, "rectified") and not launching.is_true(context, "rectified"):
+            raise ConfigError("mode:=stereo takes rectified images: rectify them (image_proc), and leave rectified out")
         topics, cameras = launching.stereo_topics(context), {"cameras": list(launching.SIDES), "rectified": True}
     else:
         topics, cameras = {} if is_replay else launching.topics(context), {"depth": mode == "rgbd"}

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import functools
 import json
 import sys
 from importlib.util import find_spec
@@ -51,7 +53,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--output", type=Path, default=Path("out"), metavar="DIR", help="for the results [out]")
     add_config_options(parser, SequenceConfig)
-    parser.add_argument("--calibration", default="", help="fr1, fr2, fr3 or a camera_info YAML file")
+    parser.add_argument(
+        "--calibration",
+        default="",
+        help="fr1, fr2, fr3 or a camera_info YAML file; of one camera, so a second one is not used",
+    )
     parser.add_argument("--loop-closure", action=argparse.BooleanOptionalAction, default=True, help="close loops [yes]")
     parser.add_argument(
         "--set",
@@ -91,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
         extractor, tracking = _features(args)
         result = _process(source, extractor, tracking, config, args.mode)
         report = report_of(result, source.name, extractor.info.model)
-    result.backend.trajectory().write_tum(output / TRAJECTORY)
+    result.trajectory().write_tum(output / TRAJECTORY)
     with written_whole(output / REPORT, force=True) as path:
         path.write_text(json.dumps(report.as_dict(), indent=2) + "\n", encoding="utf-8")
     if not args.no_plot:
@@ -142,16 +148,23 @@ def _source(args: argparse.Namespace) -> FrameSource:
         raise ConfigError(
             "--mode stereo takes the calibration of both cameras from the data set; leave --calibration out"
         )
-    camera = camera_named(args.calibration) if args.calibration else None
-    return open_source(
+    opened = functools.partial(
+        open_source,
         args.input,
         start_s=args.start_s,
         duration_s=args.duration_s,
-        camera=camera,
+        camera=camera_named(args.calibration) if args.calibration else None,
         image_topic=args.image_topic,
         frame_rate_hz=DEFAULT_FRAME_RATE_HZ if args.frame_rate is None else args.frame_rate,
-        stereo=args.mode in ("auto", "stereo"),
     )
+    if args.mode != "auto":
+        return opened(stereo=args.mode == "stereo")
+    try:
+        return opened(stereo=True)
+    except AlikedError as error:
+        source = opened()  # raises what is wrong with the first camera
+        print(f"the second camera is not used: {error}", file=sys.stderr)
+        return source
 
 
 def _features(args: argparse.Namespace) -> tuple[Extractor, TrackingConfig]:
@@ -201,12 +214,13 @@ def _summary(report: SlamReport) -> str:
 
 
 def _nothing_localised(report: SlamReport, config: BackendConfig) -> str:
-    sensor, least = config.sensor, config.association.min_inliers
-    if report.mode == "mono":
-        needs = "two views with enough parallax that share enough tracks (initialisation.*)"
-    else:
-        needs = f"{least} features with depth between {sensor.min_depth_m:g} and {sensor.max_depth_m:g} m (sensor.*)"
-    return f"{report.sequence}: no frame was localised; the map begins with {needs}; look at the images and at --set"
+    from aliked_ros.slam.backend import needs_of_a_map
+
+    needs = needs_of_a_map(dataclasses.replace(config, sensor=config.sensor.replace(mode=report.mode)))
+    hint = "; are the images rectified, and is the first camera the left one?" if report.mode == "stereo" else ""
+    return (
+        f"{report.sequence}: no frame was localised; the map begins with {needs}; look at the images and at --set{hint}"
+    )
 
 
 def _written(args: argparse.Namespace) -> tuple[str, ...]:

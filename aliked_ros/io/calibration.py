@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from aliked_ros.camera import TUM_CAMERAS, Camera
-from aliked_ros.errors import CalibrationError, SourceError
+from aliked_ros.errors import CalibrationError, ConfigError, SourceError
 from aliked_ros.io.folders import expanded
 
 FILE_NAME = "camera.yaml"  # the calibration that lies beside a sequence
@@ -63,13 +63,20 @@ def camera_named(name: str, *, rectified: bool = False) -> Camera:
         rectified: as for :func:`read_camera`.
 
     Raises:
-        ConfigError: the path has a ~ without a home folder.
+        ConfigError: the path has a ~ without a home folder, or nothing is known of the rectified images.
         SourceError: the file is missing or is not of that format.
         CalibrationError: its values are impossible.
     """
     if name in TUM_CAMERAS:
-        return TUM_CAMERAS[name]
-    return read_camera(expanded(name.removeprefix("file://"), "calibration"), rectified=rectified)
+        camera = TUM_CAMERAS[name]
+    else:
+        camera = read_camera(expanded(name.removeprefix("file://"), "calibration"), rectified=rectified)
+    if rectified and any(camera.distortion):
+        raise ConfigError(
+            f"calibration {name} has distortion and no projection matrix, which describes rectified images; give a "
+            "camera_info YAML file, or leave rectified out"
+        )
+    return camera
 
 
 def write_camera(path: Path, camera: Camera, name: str = "camera") -> None:

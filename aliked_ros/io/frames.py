@@ -137,6 +137,7 @@ class FrameSource(Protocol):
     camera: Camera | None  # the calibration, where the source carries one
     num_frames: int | None  # None where nobody can tell: a camera, a damaged video
     baseline_m: float = 0.0  # metres to the second camera; 0 where there is none
+    rectified_from_camera: NDArray[np.float64] | None = None  # (3, 3), where the images were turned to rectify them
 
     def __iter__(self) -> Iterator[Frame]:
         """Delivers the frames."""

@@ -51,7 +51,7 @@ def _figure_module() -> Any:
 
 
 def _draw_from_above(axes: Any, run: SequenceRun) -> None:
-    estimate = run.backend.trajectory()
+    estimate = run.trajectory()
     alignment = _alignment(run, estimate)
     known = alignment is not None
     # Ground truth has z up; without it the world is the first camera's frame, whose z is forward and y down.
@@ -95,7 +95,7 @@ def _frame(axes: Any, contents: FloatArray, path: FloatArray) -> None:
 
 def _draw_errors(axes: Any, run: SequenceRun, report: SlamReport) -> None:
     axes.set_title("Distance to the true position")
-    estimate = run.backend.trajectory()
+    estimate = run.trajectory()
     if report.ate_alignment is None:
         axes.text(0.5, 0.5, "no ground truth", ha="center", va="center", transform=axes.transAxes)
         axes.set_axis_off()

@@ -46,7 +46,7 @@ class SlamReport:
 
 def report_of(run: SequenceRun, sequence: str, model: str) -> SlamReport:
     """The figures of a run."""
-    estimate, backend = run.backend.trajectory(), run.backend
+    estimate, backend = run.trajectory(), run.backend
     kind = "se3" if backend.is_metric else "sim3"
     common = np.intersect1d(estimate.stamps_ns, run.truth.stamps_ns)
     errors = absolute_errors(estimate, run.truth, kind) if len(common) >= _MIN_POSES else None

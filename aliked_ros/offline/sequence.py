@@ -38,6 +38,11 @@ class SequenceRun:
     error: AlikedError | None = None  # what ended it before the sequence's end
     frontend_s: float = 0.0
     backend_s: float = 0.0
+    rectified_from_camera: FloatArray | None = None  # (4, 4), where the images were turned to rectify them
+
+    def trajectory(self) -> Trajectory:
+        """The camera's poses. The backend's are those of the images, which rectification turns."""
+        return self.backend.trajectory(self.rectified_from_camera)
 
     @property
     def num_frames(self) -> int:
@@ -88,7 +93,9 @@ def run_sequence(
     mode = _mode_of(mode, begin, source)
     sensor = config.sensor.replace(mode=mode)
     backend = Backend(camera, BackendConfig(**{**vars(config), "sensor": sensor}))
-    run = SequenceRun(mode, backend, Trajectory.from_poses([], []))
+    turn = source.rectified_from_camera
+    turned = None if turn is None else make_pose(turn, np.zeros(3))
+    run = SequenceRun(mode, backend, Trajectory.from_poses([], []), rectified_from_camera=turned)
     frontend = Frontend(extractor, tracking, camera=camera)
     depth = _depth_source(mode, extractor, tracking or TrackingConfig(), source, sensor.sigma_px)
     stamps: list[int] = []

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aliked_ros.camera import Camera
 from aliked_ros.errors import MessageError
@@ -156,12 +155,6 @@ def _to_left(matches: Matches) -> Matches:
 def is_tracking(outcome: Outcome) -> bool:
     """Whether the outcome has a pose."""
     return outcome.state is State.TRACKING and outcome.pose_world_from_camera is not None
-
-
-def baseline_of(projection: NDArray[np.float64]) -> float:
-    """The baseline, metres, in the P (12,) of a right camera's camera_info: P[3] = -fx * baseline; 0 where none is."""
-    values = np.asarray(projection, np.float64)
-    return float(-values[3] / values[0]) if len(values) == 12 and values[0] > 0 else 0.0
 
 
 def is_rectified(frame: TrackedFrame) -> bool:

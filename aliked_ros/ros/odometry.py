@@ -18,10 +18,11 @@ from aliked_ros.camera import Camera
 from aliked_ros.errors import AlikedError, CalibrationError
 from aliked_ros.io.calibration import camera_named
 from aliked_ros.io.folders import expanded
+from aliked_ros.rectified import pair_baseline_m
 from aliked_ros.ros import qos
 from aliked_ros.ros.frame_joiner import FrameJoiner
 from aliked_ros.ros.image_conversions import calibration_values, camera_from_info
-from aliked_ros.ros.localiser import GENERATION, Localiser, TrackedFrame, baseline_of, is_rectified
+from aliked_ros.ros.localiser import GENERATION, Localiser, TrackedFrame, is_rectified
 from aliked_ros.ros.mailbox import Mailbox, Worker
 from aliked_ros.ros.odometry_config import ODOMETRY_GROUPS, OdometryConfig
 from aliked_ros.ros.odometry_frames import OdometryFrames
@@ -34,7 +35,7 @@ from aliked_ros.ros.throttle import ThrottledLog
 from aliked_ros.ros.transforms import Transforms
 from aliked_ros.ros.usage import Usage
 from aliked_ros.ros.watched_node import WatchedNode
-from aliked_ros.slam.backend import State
+from aliked_ros.slam.backend import State, needs_of_a_map
 from aliked_ros.slam.config import (
     AdjustmentConfig,
     AssociationConfig,
@@ -77,7 +78,8 @@ class OdometryNode(WatchedNode):
         # Lambdas: rclpy refuses a call site that logs with two severities, and ThrottledLog's would be one.
         self._log_error = ThrottledLog(lambda line: log.error(line))
         self._log_warning = ThrottledLog(lambda line: log.warning(line))
-        self._calibration = camera_named(self._config.calibration) if self._config.calibration else None
+        if self._config.calibration:  # whether it is one, and of rectified images where they must be
+            camera_named(self._config.calibration, rectified=self._mode == "stereo")
         self._infos: dict[str, CameraInfo] = {}  # by "left", which is the only one unless it is stereo, and "right"
         self._infos_in_use: dict[str, CameraInfo] = {}
         self._localiser: Localiser | None = None
@@ -115,12 +117,16 @@ class OdometryNode(WatchedNode):
     def _mode(self) -> str:
         return self._backend_config.sensor.mode
 
+    @property
+    def _right_info(self) -> str:
+        return f"{self._config.right_camera}/camera_info"
+
     def _subscribe(self) -> None:
         camera = f"{self._config.camera}/" if self._config.camera else ""
-        if self._calibration is None:
+        if not self._config.calibration:
             self._listen(CameraInfo, f"{camera}camera_info", partial(self._on_info, "left"), qos.camera_info())
         if self._mode == "stereo" and not self._config.baseline:
-            self._listen(CameraInfo, "right/camera_info", partial(self._on_info, "right"), qos.camera_info())
+            self._listen(CameraInfo, self._right_info, partial(self._on_info, "right"), qos.camera_info())
         topics: list[tuple[Any, str, str]] = [(Tracks, "tracks", f"{_TRACKER}/{camera}tracks")]
         if self._mode == "stereo":
             topics.append((Matches, "matches", f"{_TRACKER}/matches"))
@@ -138,14 +144,19 @@ class OdometryNode(WatchedNode):
 
     def _on_part(self, name: str, message: Any) -> None:
         self._report.received(name)
-        if name == "matches" and message.source_id == message.source_id_ref:
-            return  # to the previous image, by a tracker of one camera
+        if name == "matches" and not self._is_of_the_pair(message):
+            return
         generation = self._joiner.generation
         for frame in self._joiner.add(message.epoch, message.frame_seq, name, message):
             self._report.dropped(self._waiting.put({**frame, GENERATION: self._joiner.generation}))
         if self._joiner.generation != generation:
             self._log_warning("the tracker has started anew: its tracks are other ones")
         self._report.set_incomplete(self._joiner.num_given_up)
+
+    def _is_of_the_pair(self, message: Matches) -> bool:
+        """Whether these matches are of the left image to the right one, and not to a third or the one before."""
+        is_of_left = self._config.camera in ("", message.source_id)
+        return is_of_left and message.source_id != message.source_id_ref == self._config.right_camera
 
     def _on_info(self, side: str, message: CameraInfo) -> None:
         self._infos[side] = message
@@ -202,8 +213,8 @@ class OdometryNode(WatchedNode):
             calibration_values(infos[side]) == calibration_values(used) for side, used in self._infos_in_use.items()
         ):
             return self._localiser
-        camera = self._calibration or self._camera_from(infos, rectified=is_rectified(frame))
-        baseline_m = self._baseline(infos)
+        camera = self._camera_from(infos, rectified=is_rectified(frame))
+        baseline_m = self._baseline(infos, camera)
         if self._localiser is not None:
             self._begin_anew("the calibration changed")
         self._infos_in_use = infos
@@ -211,18 +222,19 @@ class OdometryNode(WatchedNode):
         return self._localiser
 
     def _camera_from(self, infos: Mapping[str, CameraInfo], *, rectified: bool) -> Camera:
+        if self._config.calibration:
+            return camera_named(self._config.calibration, rectified=rectified)
         if "left" not in infos:
             raise CalibrationError("no camera_info has come; connect it, or set the parameter calibration")
         return camera_from_info(infos["left"], rectified=rectified)
 
-    def _baseline(self, infos: Mapping[str, CameraInfo]) -> float:
+    def _baseline(self, infos: Mapping[str, CameraInfo], camera: Camera) -> float:
         if self._mode != "stereo" or self._config.baseline:
             return self._config.baseline
-        baseline_m = baseline_of(infos["right"].p) if "right" in infos else 0.0
-        if baseline_m <= 0:
-            found = "its P has none" if "right" in infos else "it has not come"
-            raise CalibrationError(f"right/camera_info gives no baseline: {found}; set the parameter baseline")
-        return baseline_m
+        if "right" not in infos:
+            raise CalibrationError(f"{self._right_info} has not come; connect it, or set the parameter baseline")
+        right = camera_from_info(infos["right"], rectified=True)
+        return pair_baseline_m(camera, right, (infos["right"].p[3], infos["right"].p[7]), self._right_info)
 
     def _frames_for(self, frame: TrackedFrame) -> OdometryFrames:
         if self._frames is None:
@@ -267,18 +279,11 @@ class OdometryNode(WatchedNode):
 
 
 def _needs(config: BackendConfig) -> str:
-    """What a map begins with."""
-    sensor = config.sensor
-    if sensor.mode == "mono":
-        return "two views with enough parallax (initialisation.*)"
-    least = 2 * config.association.min_inliers
-    depths = f"{sensor.min_depth_m:g} and {sensor.max_depth_m:g} m (sensor.*)"
-    if sensor.mode == "stereo":
-        return (
-            f"{least} matches between two cameras' images of one moment, at depths between {depths}; does "
-            f"{_TRACKER}/matches come, and are the images rectified?"
-        )
-    return f"{least} features with depth between {depths}"
+    """What a map begins with, and what to look at."""
+    needs = needs_of_a_map(config)
+    if config.sensor.mode == "stereo":
+        return f"{needs}; does {_TRACKER}/matches come, and are the images rectified?"
+    return needs
 
 
 def _backend_config(settings: NodeParameters) -> BackendConfig:

@@ -20,6 +20,11 @@ class OdometryConfig(Config):
     camera: str = option(
         "", "the tracker's camera that is followed, where it has several; the left one of a stereo pair", fixed=True
     )
+    right_camera: str = option(
+        "right",
+        "the tracker's camera on the right of that one, in mode stereo; its camera_info holds the baseline",
+        fixed=True,
+    )
     calibration: str = option(
         "",
         f"used instead of camera_info: {', '.join(TUM_CAMERAS)}, or a camera_info YAML file; empty takes camera_info",
@@ -27,7 +32,7 @@ class OdometryConfig(Config):
     )
     baseline: float = option(
         0.0,
-        "from the left to the right camera, in mode stereo; 0 takes the P of right/camera_info",
+        "from the left to the right camera, in mode stereo; 0 takes the P of the right camera's camera_info",
         unit="m",
         minimum=0.0,
         maximum=100.0,

@@ -136,13 +136,7 @@ class PipelineBuilder:
         settings = self._settings_of(camera)
         if not settings.calibration:
             return None
-        calibration = camera_named(settings.calibration, rectified=settings.rectified)
-        if settings.rectified and any(calibration.distortion):
-            raise ConfigError(
-                f"calibration {settings.calibration} has distortion and no projection matrix, which describes "
-                "rectified images; give a camera_info YAML file, or leave rectified out"
-            )
-        return calibration
+        return camera_named(settings.calibration, rectified=settings.rectified)
 
     def _mask_of(self, camera: CameraName) -> ViewMask | None:
         """The mask that the parameters name; SourceError or ConfigError when there is none to be had from them."""

@@ -140,10 +140,15 @@ class Backend:
         self._num_frames += 1
         return outcome
 
-    def trajectory(self) -> Trajectory:
-        """The poses of all frames that were localised, as the map knows them by now."""
+    def trajectory(self, camera_from_other: FloatArray | None = None) -> Trajectory:
+        """The poses of all frames that were localised, as the map knows them by now.
+
+        Args:
+            camera_from_other: (4, 4) of what else is fixed to the camera and whose poses are wanted instead.
+        """
         placed = sorted(self._placed, key=lambda one: one.stamp_ns)
-        poses = [one.keyframe.pose_world_from_camera @ one.keyframe_from_camera for one in placed]
+        other = np.eye(4) if camera_from_other is None else camera_from_other
+        poses = [one.keyframe.pose_world_from_camera @ one.keyframe_from_camera @ other for one in placed]
         return Trajectory.from_poses([one.stamp_ns for one in placed], poses)
 
     def _initialise(self, observation: Observation) -> Outcome:
@@ -299,3 +304,17 @@ class Backend:
 
     def _nothing(self, observation: Observation) -> Outcome:
         return Outcome(self._num_frames, observation.stamp_ns, self.state, None, None, 0)
+
+
+def needs_of_a_map(config: BackendConfig) -> str:
+    """What a map begins with, in words."""
+    sensor = config.sensor
+    if sensor.mode == "mono":
+        return "two views with enough parallax that share enough tracks (initialisation.*)"
+    least = 2 * config.association.min_inliers
+    if sensor.mode == "stereo":
+        return (
+            f"{least} matches between the two cameras' images of one moment, farther than {sensor.min_depth_m:g} m and "
+            f"with an error of at most {100 * sensor.max_depth_error:g} % of the distance (sensor.*)"
+        )
+    return f"{least} features with depth between {sensor.min_depth_m:g} and {sensor.max_depth_m:g} m (sensor.*)"

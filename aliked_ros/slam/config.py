@@ -29,13 +29,19 @@ class SensorConfig(Config):
     )
     depth_sigma_m: float = option(
         0.002,
-        "1-sigma error of measured depth at one metre, which grows with the square of the distance",
+        "1-sigma error of a depth camera at one metre, which grows with the square of the distance; stereo's follows "
+        "from sigma_px",
         unit="m",
         minimum=1e-6,
         maximum=10.0,
     )
     min_depth_m: float = option(0.1, "depth below this is not used", unit="m", minimum=0.0, maximum=1000.0)
-    max_depth_m: float = option(8.0, "depth above this is not used", unit="m", minimum=0.1, maximum=10000.0)
+    max_depth_m: float = option(
+        8.0, "depth of a depth camera above this is not used", unit="m", minimum=0.1, maximum=10000.0
+    )
+    max_depth_error: float = option(
+        0.2, "depth whose 1-sigma error is a larger share of it is not used", minimum=0.001, maximum=1.0
+    )
 
 
 @dataclass(frozen=True)

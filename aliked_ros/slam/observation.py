@@ -118,11 +118,13 @@ def _check(
 def _depth(
     count: int, sensor: SensorConfig, depth_m: Float32Array | None, depth_sigma_m: Float32Array | None
 ) -> tuple[FloatArray, FloatArray]:
-    """Depth within the usable range and its error, NaN elsewhere."""
+    """Depth that can be used and its error, NaN elsewhere. How far stereo sees, its error says."""
     if depth_m is None or sensor.mode == "mono":
         return np.full(count, np.nan), np.full(count, np.nan)
     depth = depth_m.astype(np.float64)
     sigma = sensor.depth_sigma_m * depth**2 if depth_sigma_m is None else depth_sigma_m.astype(np.float64)
+    farthest_m = sensor.max_depth_m if sensor.mode == "rgbd" else np.inf
     with np.errstate(invalid="ignore"):
-        usable = (depth >= sensor.min_depth_m) & (depth <= sensor.max_depth_m) & np.isfinite(sigma) & (sigma > 0)
+        is_in_range = (depth >= sensor.min_depth_m) & (depth <= farthest_m)
+        usable = is_in_range & (sigma > 0) & (sigma <= sensor.max_depth_error * depth)
     return np.where(usable, depth, np.nan), np.where(usable, sigma, np.nan)

@@ -44,7 +44,10 @@ def depth_of_matches(
             f"the baseline must be a positive number of metres, got {baseline_m}; calibrate the pair"
         )
     if any(camera.distortion):
-        raise CalibrationError(f"stereo takes rectified images, but the calibration has distortion {camera.distortion}")
+        raise CalibrationError(
+            f"stereo takes rectified images, but the calibration has distortion {camera.distortion}; rectify the "
+            "images and say so (rectified of the tracker)"
+        )
     shift = (matches.xy_ref[:, 0] - matches.xy[:, 0]).astype(np.float64)
     level = np.abs(matches.xy_ref[:, 1] - matches.xy[:, 1]) <= max_row_error_px
     kept = level & (shift >= _MIN_DISPARITY_PX)

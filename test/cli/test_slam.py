@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from aliked_ros.camera import TUM_CAMERAS
 from aliked_ros.cli import slam
 from aliked_ros.cli.main import build_parser, main
 from aliked_ros.io.sources.tum import read_list
@@ -136,6 +137,25 @@ def test_options_of_sources_reach_them(small_sequence: Path, tmp_path: Path) -> 
     assert (parsed.image_topic, parsed.frame_rate) == ("/left/image", 10.0)
     images = small_sequence / "rgb"
     assert main(["slam", str(images), "--calibration", "fr2", "--frame_rate", "-1", "--output", str(tmp_path)]) != 0
+
+
+def test_a_pair_that_is_none_is_said_and_one_camera_used(
+    small_sequence: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pair = tmp_path / "00"
+    for name in ("image_0", "image_1"):
+        shutil.copytree(small_sequence / "rgb", pair / name)
+    camera = TUM_CAMERAS["fr1"]
+    row = f"{camera.fx} 0 {camera.cx} 0 0 {camera.fy} {camera.cy} 0 0 0 1 0"
+    (pair / "calib.txt").write_text(f"P0: {row}\nP1: {row}\n")
+    options = ["--output", str(tmp_path / "out"), "--no_plot", *FAST]
+    main(["slam", str(pair), *options])
+    said = capsys.readouterr()
+    assert "the second camera is not used: " in said.err
+    assert "calib.txt: holds no baseline" in said.err
+    assert "(mono, aliked-t16)" in said.out
+    assert main(["slam", str(pair), *options, "--mode", "stereo"]) == 1
+    assert "calib.txt: holds no baseline" in capsys.readouterr().err
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -125,7 +126,30 @@ def bent(image: np.ndarray, lens: Camera) -> np.ndarray:
 
 def error_share(run: SequenceRun, truth: Trajectory) -> float:
     """RMSE of the positions after alignment without a scale, as a share of the path."""
-    return rmse(absolute_errors(run.backend.trajectory(), truth, "se3")) / truth.length
+    return rmse(absolute_errors(run.trajectory(), truth, "se3")) / truth.length
+
+
+def turn_error_deg(estimate: Trajectory, truth: Trajectory) -> float:
+    """The largest error of how the camera has turned since the first image, as it sees it itself."""
+
+    def turns(trajectory: Trajectory) -> np.ndarray:
+        quaternions = np.roll(trajectory.orientations_quat_wxyz, -1, axis=1)
+        rotations = [Pose(np.zeros(3), quaternion).rotation for quaternion in quaternions]
+        return np.array([cv2.Rodrigues(rotations[0].T @ rotation)[0].ravel() for rotation in rotations])
+
+    return float(np.degrees(np.linalg.norm(turns(estimate) - turns(truth), axis=1)).max())
+
+
+def true_trajectory(simulated: SimulatedSource, scale: float = 1.0) -> Trajectory:
+    """Of KITTI's first camera; seen from as many times as far, the world is as many times as large."""
+    poses = [body_pose(simulated, index) for index in range(CONFIG.frames)]
+    for pose in poses:
+        pose[:3, 3] *= scale
+    return Trajectory.from_poses([round(1e9 * index / 10) for index in range(CONFIG.frames)], poses)
+
+
+def copy_of(directory: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(directory, tmp_path / directory.name)
 
 
 def test_a_simulated_pair_gives_metres(simulated: SimulatedSource, extractor: Extractor) -> None:
@@ -140,9 +164,7 @@ def test_kitti_s_second_camera_gives_metres(kitti: Path, simulated: SimulatedSou
         assert source.baseline_m == pytest.approx(BASELINE_M)
         run = run_sequence(source, extractor, BackendConfig())
     assert run.mode == "stereo"
-    stamps = [round(1e9 * index / 10) for index in range(CONFIG.frames)]
-    truth = Trajectory.from_poses(stamps, [body_pose(simulated, index) for index in range(CONFIG.frames)])
-    assert error_share(run, truth) < 0.01
+    assert error_share(run, true_trajectory(simulated)) < 0.01
     with open_source(str(kitti)) as source:
         assert run_sequence(source, extractor, BackendConfig()).mode == "mono"
 
@@ -156,6 +178,88 @@ def test_euroc_s_pair_is_rectified(euroc: Path, simulated: SimulatedSource, extr
     bodies = [body_pose(simulated, index) @ body_from("cam0") for index in range(CONFIG.frames)]
     truth = Trajectory.from_poses([START_NS + index * PERIOD_NS for index in range(CONFIG.frames)], bodies)
     assert error_share(run, truth) < 0.01
+    of_images = turn_error_deg(run.backend.trajectory(), truth)
+    assert turn_error_deg(run.trajectory(), truth) < 0.11 < of_images, "of cam0, not of its rectified images"
+
+
+def test_what_is_far_away_has_depth_by_stereo(
+    kitti: Path, simulated: SimulatedSource, extractor: Extractor, tmp_path: Path
+) -> None:
+    """With a baseline of ten times as much, the same images are of a street: 20 m and more away."""
+    directory = copy_of(kitti, tmp_path)
+    calib, shift = (directory / "calib.txt").read_text(), -simulated.camera.fx * BASELINE_M
+    (directory / "calib.txt").write_text(calib.replace(f"{shift}", f"{10 * shift}"))
+    with open_source(str(directory), stereo=True) as source:
+        assert source.baseline_m == pytest.approx(10 * BASELINE_M)
+        run = run_sequence(source, extractor, BackendConfig())
+    assert len(run.trajectory()) == CONFIG.frames
+    assert error_share(run, true_trajectory(simulated, 10.0)) < 0.01
+
+
+def test_images_of_another_size_than_the_calibration_are_refused(euroc: Path, tmp_path: Path) -> None:
+    directory = copy_of(euroc, tmp_path)
+    path = sorted((directory / "cam1" / "data").iterdir())[3]
+    cv2.imwrite(str(path), cv2.resize(cv2.imread(str(path)), None, fx=0.5, fy=0.5))
+    with open_source(str(tmp_path), stereo=True) as source:
+        frames = iter(source)
+        for _ in range(3):
+            next(frames)
+        with pytest.raises(CalibrationError, match=rf"{path.name}: 160×120 pixels, but .* for 320×240; calibrate"):
+            next(frames)
+
+
+def test_partners_are_found_by_their_names_whatever_the_kind_of_file(kitti: Path, tmp_path: Path) -> None:
+    directory = copy_of(kitti, tmp_path)
+    for path in list((directory / "image_1").iterdir()):
+        cv2.imwrite(str(path.with_suffix(".jpg")), cv2.imread(str(path)))
+        path.unlink()
+    with open_source(str(directory), stereo=True) as source:
+        assert all(frame.right_image is not None for frame in source)
+    for path in list((directory / "image_1").iterdir()):
+        path.rename(path.with_stem(f"right{path.stem}"))
+    with pytest.raises(SourceError, match=r"image_1: has no image named as one of .*image_0, such as 000000\.png"):
+        open_source(str(directory), stereo=True)
+
+
+def test_links_to_image_folders_are_followed(kitti: Path, tmp_path: Path) -> None:
+    for name in ("image_0", "image_1"):
+        (tmp_path / name).symlink_to(kitti / name)
+        (tmp_path / f"to_{name}").symlink_to(kitti / name)
+    shutil.copy(kitti / "calib.txt", tmp_path)
+    for name in ("image_0", "to_image_0"):
+        with open_source(str(tmp_path / name), stereo=True) as source:
+            assert source.baseline_m == pytest.approx(BASELINE_M)
+
+
+def moved(position_xyz: tuple[float, float, float]) -> np.ndarray:
+    """A camera's place in the body, if it looks where cam0 does and is so far from it, along its axes."""
+    return body_from("cam0") @ make_pose(np.eye(3), np.array(position_xyz))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "what"),
+    [
+        ("cam1", {"T_BS": np.diag([1.0, 1.0, -1.0, 1.0])}, "is no motion"),
+        ("cam1", {"T_BS": moved((0.1, 0, 0)) + np.diag([0, 0, 0, 1.0])}, "is no motion"),
+        ("cam1", {"T_BS": moved((0, 0, 0))}, "both cameras at one place"),
+        ("cam1", {"T_BS": moved((120.0, 0, 0))}, "120 m is not in .*; is it metres"),
+        ("cam1", {"T_BS": moved((-0.1, 0, 0))}, "0.1 m to the left of the first; swap them"),
+        ("cam1", {"T_BS": moved((0, 0.1, 0))}, "0.1 m below the first and .* m beside it"),
+        ("cam1", {"T_BS": make_pose(np.diag([-1.0, 1.0, -1.0]), np.array(CENTRES_M["cam1"]))}, "looks 17.° away"),
+        ("cam1", {"resolution": [640, 480]}, "640×480 pixels, but the first camera has 320×240"),
+        ("cam0", {"distortion_model": "equidistant"}, "pairs of equidistant cameras are not rectified here"),
+    ],
+)
+def test_rigs_that_are_none_are_named(
+    euroc: Path, name: str, change: dict[str, Any], what: str, tmp_path: Path
+) -> None:
+    path = copy_of(euroc, tmp_path) / name / "sensor.yaml"
+    values = yaml.safe_load(path.read_text().removeprefix("%YAML:1.0\n"))
+    for key, value in change.items():
+        values[key] = {"data": value.ravel().tolist()} if key == "T_BS" else value
+    path.write_text("%YAML:1.0\n" + yaml.safe_dump(values))
+    with pytest.raises(CalibrationError, match=what):
+        open_source(str(tmp_path), stereo=True)
 
 
 def test_a_frame_without_a_right_image_has_no_depth(kitti: Path, extractor: Extractor, tmp_path: Path) -> None:
@@ -177,7 +281,7 @@ def test_a_pair_without_its_calibration_is_refused(kitti: Path, euroc: Path, tmp
     with pytest.raises(SourceError, match="P0"):
         open_source(str(tmp_path / "00"), stereo=True)
     (tmp_path / "00" / "calib.txt").write_text(calib.replace("P1", "PX").replace("P0", "P1").replace("PX", "P0"))
-    with pytest.raises(CalibrationError, match="must be to the right of the first"):
+    with pytest.raises(CalibrationError, match=r"0\.1 m to the left of the first; swap them"):
         open_source(str(tmp_path / "00"), stereo=True)
 
     shutil.copytree(euroc, tmp_path / "mav0")

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("gtsam", reason="gtsam is not installed")
@@ -29,6 +30,7 @@ from worlds import CAMERA, Seen, Watcher, World, swaying
 
 from aliked_msgs.msg import Features, Matches, Tracks
 from aliked_ros.features import Matches as MatchesData
+from aliked_ros.io.calibration import write_camera
 from aliked_ros.io.messages.message_fields import Coords, FrameMeta
 from aliked_ros.ros.child import NodeProcess
 from aliked_ros.ros.conversions import (
@@ -67,10 +69,11 @@ class OdometryBench:
         station.subscribe(DiagnosticArray, "/diagnostics")
         station.subscribe(String, "/odometry/state", latched=True)
         self.frame_seq = 0
+        self.coords = Coords.RAW
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, *, takes_info: bool) -> None:
         self.station.wait_for("/odometry/state")
-        self.station.wait_until_heard("/odometry", self.features, self.tracks, self.info)
+        self.station.wait_until_heard("/odometry", self.features, self.tracks, *([self.info] if takes_info else []))
 
     def calibrate(self, camera: Any = CAMERA) -> None:
         self.info.publish(info_from_camera(camera, 1, "camera"))
@@ -80,7 +83,7 @@ class OdometryBench:
     ) -> int:
         """Publishes what a tracker says of a frame; returns its stamp."""
         stamp_ns = seen.stamp_ns if stamp_ns is None else stamp_ns
-        meta = FrameMeta(stamp_ns, "camera", self.frame_seq, epoch, "camera", Coords.RAW, model)
+        meta = FrameMeta(stamp_ns, "camera", self.frame_seq, epoch, "camera", self.coords, model)
         self.frame_seq += 1
         header = header_of(stamp_ns, "camera")
         depth_m = seen.depth_m if depth else None
@@ -90,19 +93,23 @@ class OdometryBench:
 
     def send_stereo(self, seen: Seen) -> int:
         """The same without depth, and matches to a right camera that sees every point."""
+        self.send_matches(seen)
+        return self.send(seen, depth=False)
+
+    def send_matches(self, seen: Seen, cameras: tuple[str, str] = ("left", "right"), share: float = 1.0) -> None:
+        """Matches from one camera's image to another's, so much of the pair's baseline away."""
         xy_right = seen.features.keypoints_xy.copy()
-        xy_right[:, 0] -= CAMERA.fx * BASELINE_M / seen.depth_m
+        xy_right[:, 0] -= share * CAMERA.fx * BASELINE_M / seen.depth_m
         rows = np.arange(len(xy_right), dtype=np.uint32)
         matches = MatchesData(
             rows, rows[::-1].copy(), seen.features.keypoints_xy, xy_right, np.ones(len(rows), np.float32), "test"
         )
-        meta = FrameMeta(seen.stamp_ns, "camera", self.frame_seq, 0, "left")
+        meta = FrameMeta(seen.stamp_ns, "camera", self.frame_seq, 0, cameras[0])
         message = matches_to_message(
-            matches, meta, frame_seq_ref=0, stamp_ref_ns=seen.stamp_ns, source_id_ref="right",
+            matches, meta, frame_seq_ref=0, stamp_ref_ns=seen.stamp_ns, source_id_ref=cameras[1],
             header=header_of(seen.stamp_ns, "camera"),
         )  # fmt: skip
         self.matches.publish(message)
-        return self.send(seen, depth=False)
 
     def odometry(self, stamp_ns: int) -> Odometry:
         return self.station.wait_for("/odometry/odometry", has_stamp(stamp_ns))
@@ -130,7 +137,7 @@ def running_odometry(context: Any, directory: Path, camera: str = "", **paramete
             parameters["camera"] = camera
         arguments = parameter_arguments(process_every_frame=True, sensor__sigma_px=0.5, **parameters)
         with NodeProcess("aliked_ros.ros.odometry", arguments, bench.log):
-            bench.wait_until_ready()
+            bench.wait_until_ready(takes_info="calibration" not in parameters)
             yield bench
         assert "Traceback" not in bench.log_text()
     finally:
@@ -150,9 +157,11 @@ def matrix(pose: Any) -> np.ndarray:
     return matrix_of(AsTransform)
 
 
-def assert_follows_the_camera(bench: OdometryBench, stamps_ns: list[int], tolerance_m: float = 0.03) -> None:
-    first = inverse(POSES[0])
-    for stamp_ns, pose in zip(stamps_ns, POSES, strict=False):
+def assert_follows_the_camera(
+    bench: OdometryBench, stamps_ns: list[int], *, tolerance_m: float = 0.03, poses: list[np.ndarray] = POSES
+) -> None:
+    first = inverse(poses[0])
+    for stamp_ns, pose in zip(stamps_ns, poses, strict=False):
         message = bench.odometry(stamp_ns)
         expected = BODY_FROM_OPTICAL @ first @ pose
         found = matrix(message.pose.pose)
@@ -210,6 +219,57 @@ def test_stereo_matches_give_metres(ros_context: Any, tmp_path: Path) -> None:
         bench.calibrate()
         stamps_ns = [bench.send_stereo(seen) for seen in frames(12, depth_noise_m=0.0)]
         assert_follows_the_camera(bench, stamps_ns, tolerance_m=0.05)
+
+
+def test_matches_of_other_cameras_are_no_stereo(ros_context: Any, tmp_path: Path) -> None:
+    options = {"sensor__mode": "stereo", "baseline": BASELINE_M, "right_camera": "east"}
+    with running_odometry(ros_context, tmp_path, camera="west", **options) as bench:
+        bench.station.wait_until_heard("/odometry", bench.matches)
+        bench.calibrate()
+        stamps_ns = []
+        for seen in frames(12, depth_noise_m=0.0):
+            bench.send_matches(seen, ("west", "rear"), share=3.0)
+            bench.send_matches(seen, ("west", "east"))
+            bench.send_matches(seen, ("east", "rear"), share=0.5)
+            stamps_ns.append(bench.send(seen, depth=False))
+        assert_follows_the_camera(bench, stamps_ns, tolerance_m=0.05)
+
+
+def test_the_right_camera_s_calibration_gives_the_baseline(ros_context: Any, tmp_path: Path) -> None:
+    right = info_from_camera(CAMERA, 1, "right")
+    with running_odometry(ros_context, tmp_path, camera="left", sensor__mode="stereo") as bench:
+        bench.station.wait_until_heard("/odometry", bench.matches, bench.right_info)
+        bench.calibrate()
+        remaining, stamps_ns = iter(frames(depth_noise_m=0.0)), []
+
+        def send_until_told(text: str) -> None:
+            while not bench.station.comes("/diagnostics", lambda array: text in str(array), 1.5):
+                stamps_ns.append(bench.send_stereo(next(remaining)))
+
+        send_until_told("right/camera_info has not come; connect it")
+        for shift, text in ((BASELINE_M, "to the left of the first; swap them"), (0.0, "holds no baseline")):
+            right.p[3] = CAMERA.fx * shift
+            bench.right_info.publish(right)
+            send_until_told(text)
+        right.p[3] = -CAMERA.fx * BASELINE_M
+        bench.right_info.publish(right)
+        stamps_ns += [bench.send_stereo(seen) for seen in remaining]
+        bench.odometry(stamps_ns[-1])
+        first = stamps_ns.index(ns_from_time(bench.station.messages("/odometry/odometry")[0].header.stamp))
+        assert 3 <= first < len(POSES) - 10
+        assert_follows_the_camera(bench, stamps_ns[first:], tolerance_m=0.05, poses=POSES[first:])
+
+
+def test_a_calibration_of_rectified_images_is_their_projection_matrix(ros_context: Any, tmp_path: Path) -> None:
+    file = tmp_path / "camera.yaml"
+    write_camera(file, CAMERA)
+    values = yaml.safe_load(file.read_text())
+    values["camera_matrix"]["data"][0] *= 1.2
+    values["distortion_coefficients"]["data"][0] = 0.3
+    file.write_text(yaml.safe_dump(values))
+    with running_odometry(ros_context, tmp_path, calibration=str(file)) as bench:
+        bench.coords = Coords.RECTIFIED
+        assert_follows_the_camera(bench, [bench.send(seen) for seen in frames(8)])
 
 
 def test_features_that_never_come_are_missed(ros_context: Any, tmp_path: Path) -> None:

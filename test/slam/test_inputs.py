@@ -67,6 +67,21 @@ def test_stereo_needs_a_baseline_and_rectified_images() -> None:
         depth_of_matches(matches, 10, TUM_CAMERAS["fr1"], BASELINE_M)
 
 
+def test_how_far_depth_is_used() -> None:
+    seen = Watcher(World.room()).see(looking((0, 0, 0), 0.0))
+    count = len(seen.features)
+    depth = np.resize(np.float32([0.05, 2.0, 20.0, 60.0]), count)
+    share = np.resize(np.float32([0.01, 0.3, 0.19, 0.21]), count)
+
+    def used(sensor: SensorConfig, sigma_m: np.ndarray | None) -> list[bool]:
+        observation = observe(seen.stamp_ns, seen.features, seen.tracks, CAMERA, sensor, depth, sigma_m)
+        return list(np.isfinite(observation.depth_m[:4]))
+
+    assert used(SensorConfig(mode="rgbd"), None) == [False, True, False, False], "a range"
+    assert used(SensorConfig(mode="stereo"), share * depth) == [False, False, True, False], "an error"
+    assert used(SensorConfig(mode="stereo", max_depth_error=0.4), share * depth) == [False, True, True, True]
+
+
 def test_two_views_with_parallax_make_a_map() -> None:
     watcher, initialiser = Watcher(World.room()), TwoViewInitialiser(InitialisationConfig())
     poses = [looking((0.05 * k, 0, 0), 0.0) for k in range(12)]

@@ -60,14 +60,14 @@ def camera_of(images: Path, first_image: Path) -> Camera | None:
         SourceError: its file cannot be read or holds something else.
         CalibrationError: its values are impossible.
     """
-    sequence = images.resolve().parent
-    if (sequence / EUROC_CALIBRATION).is_file():
-        return read_camera(sequence / EUROC_CALIBRATION)
-    name = images.resolve().name
-    if (sequence / KITTI_CALIBRATION).is_file() and name.startswith("image_"):
-        (p,) = kitti_matrices(sequence / KITTI_CALIBRATION, f"P{name.removeprefix('image_')}")
-        height, width = read_image(first_image).shape[:2]
-        return Camera(width, height, p[0], p[5], p[2], p[6])
+    for folder in (images.absolute(), images.resolve()):  # either may be a link
+        sequence, name = folder.parent, folder.name
+        if (sequence / EUROC_CALIBRATION).is_file():
+            return read_camera(sequence / EUROC_CALIBRATION)
+        if (sequence / KITTI_CALIBRATION).is_file() and name.startswith("image_"):
+            (p,) = kitti_matrices(sequence / KITTI_CALIBRATION, f"P{name.removeprefix('image_')}")
+            height, width = read_image(first_image).shape[:2]
+            return Camera(width, height, p[0], p[5], p[2], p[6])
     return None
 
 
