@@ -125,6 +125,7 @@ def arguments_of(shown: str) -> set[str]:
         ("tracker.launch.py", {"imgae": "/camera/image"}, "unknown launch argument imgae; did you mean image?"),
         ("stereo.launch.py", {"max_keypoints": 500}, "unknown launch argument max_keypoints; --show-args lists"),
         ("slam.launch.py", {"mode": "stereo", "input": "run.mcap"}, "mode:=stereo takes the topics of two cameras"),
+        ("slam.launch.py", {"mode": "stereo", "rectified": "false"}, "mode:=stereo takes rectified images"),
         ("usb_camera.launch.py", {"driver": "usb_cam"}, "driver:=usb_cam needs the package usb_cam"),
         ("usb_camera.launch.py", {"driver": "player", "camera_info_url": "file:///x"}, "no camera_info_url"),
         ("realsense.launch.py", {"start_camera": "true"}, "needs the package realsense2_camera"),
