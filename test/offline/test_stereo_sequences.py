@@ -219,6 +219,10 @@ def test_partners_are_found_by_their_names_whatever_the_kind_of_file(kitti: Path
         path.rename(path.with_stem(f"right{path.stem}"))
     with pytest.raises(SourceError, match=r"image_1: has no image named as one of .*image_0, such as 000000\.png"):
         open_source(str(directory), stereo=True)
+    shutil.rmtree(directory / "image_1")
+    (directory / "image_1").mkdir()
+    with pytest.raises(SourceError, match=r"image_1: has no image \(png"):
+        open_source(str(directory), stereo=True)
 
 
 def test_links_to_image_folders_are_followed(kitti: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from aliked_ros.ros.child import ChildError, NodeProcess
 GOOD = "import signal, sys; signal.signal(signal.SIGINT, lambda *_: sys.exit(0))"
 PARTS = {
     "good": f"{GOOD}\nprint('ready', flush=True)\nsignal.pause()\n",
-    "ends": "print('first'); sys = __import__('sys'); sys.exit('the last word')\n",
+    "ends": "print('first', flush=True); sys = __import__('sys'); sys.exit('the last word')\n",
     "ends_badly": f"{GOOD.replace('exit(0)', 'exit(3)')}\nprint('ready', flush=True)\nsignal.pause()\n",
 }
 

@@ -24,7 +24,7 @@ from aliked_ros.errors import CalibrationError, SourceError
 from aliked_ros.io.calibration import read_camera, yaml_text
 from aliked_ros.io.frames import Frame
 from aliked_ros.io.images import read_image
-from aliked_ros.io.sources.folder import FolderSource, is_image
+from aliked_ros.io.sources.folder import FolderSource, list_images
 from aliked_ros.io.sources.layouts import EUROC_CALIBRATION, KITTI_CALIBRATION, kitti_matrices
 from aliked_ros.io.sources.window import TimeWindow
 from aliked_ros.rectified import pair_baseline_m
@@ -66,7 +66,7 @@ class StereoFolderSource(FolderSource):
 
     def __init__(self, directory: Path, right: Path, *, window: TimeWindow, frame_rate_hz: float) -> None:
         super().__init__(directory, window=window, frame_rate_hz=frame_rate_hz)
-        partners = {path.stem: path for path in right.iterdir() if is_image(path)}
+        partners = {path.stem: path for path in list_images(right)}
         self._partners = [partners.get(listed.image.stem) for listed in self._frames]
         if not any(self._partners):
             first = self._frames[0].image.name
