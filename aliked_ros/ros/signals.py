@@ -101,12 +101,17 @@ def exit_in_time(
         leaving.join(_LEAVE_WITHIN_S)
         end_process(exit_code)
 
-    threading.Thread(target=watch, name="exit in time", daemon=True).start()
+    watcher = threading.Thread(target=watch, name="exit in time", daemon=True)
+    watcher.start()
     try:
         yield
     finally:
         left.set()
         ending.acquire()  # what goes wrong because the node is leaving must not become the exit code
+        if stop.is_set():
+            # It must not be the last to hold an executor: rclpy's shutdown, which comes next, and the end of an
+            # executor in another thread fail on each other (Context._remove_callback).
+            watcher.join()
 
 
 def _quietly(leave: Callable[[], None]) -> None:

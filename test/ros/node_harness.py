@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -32,7 +31,6 @@ from aliked_ros.ros.image_conversions import image_message
 from aliked_ros.ros.process import SpinThread
 
 TIMEOUT_S = 60.0  # of a machine that is busy with other things
-LOST_AFTER_S = 10.0  # an image that nobody has counted by then
 EXIT_WITHIN_S = 2.0  # of a signal, see docs/faults.md
 _EXIT_ATTEMPTS = 3
 _SHOWN_LINES = 20
@@ -222,12 +220,7 @@ class TrackerBench:
 
     def track(self, image: np.ndarray, **options: Any) -> Any:
         """Publishes an image and returns its features, once its tracks and status have come too."""
-        num_received = self.status().received
         stamp_ns = self.send_image(image, **options)
-        if not self._comes("features", stamp_ns) and self.status().received == num_received:
-            # A subscription for the newest image is best effort.
-            warnings.warn(f"an image was lost on its way to {self.name}; it is sent again", stacklevel=2)
-            self.send_image(image, **{**options, "stamp_ns": stamp_ns})
         features = self.received("features", stamp_ns)
         self.received("tracks", stamp_ns)
         self.status(lambda status: status.processed > features.frame_seq)
@@ -241,9 +234,6 @@ class TrackerBench:
 
     def log_text(self) -> str:
         return self.log.read_text(encoding="utf-8")
-
-    def _comes(self, name: str, stamp_ns: int) -> bool:
-        return self.station.comes(f"/tracker/{name}", has_stamp(stamp_ns), LOST_AFTER_S) is not None
 
 
 def has_stamp(stamp_ns: int) -> Callable[[Any], bool]:

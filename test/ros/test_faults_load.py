@@ -18,7 +18,9 @@ from node_harness import TrackerBench, running_tracker, wait_until
 
 pytestmark = pytest.mark.ros
 FRAMES = 60
-GROWTH_MB = 200.0  # the network alone was seen to take 127 MB more on a busy machine
+GROWTH_MB = 64.0
+# The allocator keeps what is free, by 100 MB more or less; with these it goes back, and what is left is what is held.
+GIVES_BACK = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "65536"}
 
 
 def test_a_subscriber_that_is_stuck_holds_up_nobody(
@@ -54,12 +56,13 @@ def test_a_hundred_images_per_second_at_a_node_that_manages_a_few(
         threads=1,
         warmup_width=320,
         warmup_height=480,
+        environment=GIVES_BACK,
     ) as tracker:
         with publishing(tracker, image, rate_hz=100.0):
-            tracker.status(lambda status: status.processed >= 6)
+            tracker.status(lambda status: status.processed >= 2)
             before_mb, before = least_resident_mb(tracker), tracker.status()
-            enough = before.received + 600
-            status = tracker.status(lambda status: status.processed >= 12 and status.received >= enough)
+            enough = before.received + 300
+            status = tracker.status(lambda status: status.processed >= 6 and status.received >= enough)
             assert tracker.reset().success, "services are answered"
             assert tracker.station.set_parameters("/tracker", max_keypoints=500).successful
             assert status.dropped - before.dropped > status.processed - before.processed

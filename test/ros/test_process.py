@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 
 from aliked_ros.ros.process import SpinThread
+from aliked_ros.ros.signals import exit_in_time
 
 pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("domain")]
 
@@ -173,3 +175,24 @@ def test_a_process_ends_well_at_any_moment(tmp_path: Path, moment: str, ending: 
     with started(log, "-c", program) as process:
         assert process.wait(TIMEOUT_S) == 0, log.read_text()
     assert "told to end" in log.read_text()
+
+
+class Leaver:
+    """What is asked for an exit code, and to leave."""
+
+    def code(self) -> int:
+        return 0
+
+    def leave(self) -> None:
+        return
+
+
+def test_nothing_is_held_once_a_process_is_about_to_end() -> None:
+    """rclpy's shutdown and an executor that another thread lets go of at that moment get into each other's way."""
+    for _ in range(300):
+        leaver, stop = Leaver(), threading.Event()
+        held = weakref.ref(leaver)
+        with exit_in_time(stop, leaver.code, leaver.leave):
+            stop.set()
+        del leaver
+        assert held() is None
