@@ -93,9 +93,7 @@ def run_sequence(
     mode = _mode_of(mode, begin, source)
     sensor = config.sensor.replace(mode=mode)
     backend = Backend(camera, BackendConfig(**{**vars(config), "sensor": sensor}))
-    turn = source.rectified_from_camera
-    turned = None if turn is None else make_pose(turn, np.zeros(3))
-    run = SequenceRun(mode, backend, Trajectory.from_poses([], []), rectified_from_camera=turned)
+    run = SequenceRun(mode, backend, Trajectory.from_poses([], []), rectified_from_camera=_turn_of(source))
     frontend = Frontend(extractor, tracking, camera=camera)
     depth = _depth_source(mode, extractor, tracking or TrackingConfig(), source, sensor.sigma_px)
     stamps: list[int] = []
@@ -143,6 +141,11 @@ def _camera_of(source: FrameSource) -> Camera:
             "give one with --calibration (fr1, fr2, fr3 or a camera_info YAML file)"
         )
     return source.camera
+
+
+def _turn_of(source: FrameSource) -> FloatArray | None:
+    turn = source.rectified_from_camera
+    return None if turn is None else make_pose(turn, np.zeros(3))
 
 
 def _begin(frames: Iterator[Frame], mode: str) -> list[Frame]:
