@@ -18,6 +18,7 @@ _GRID = 9  # pixels along each side of the image at which distortion is tried
 _MAX_RETURN_PX = 1.0  # from a pixel to its ray and back
 _MIN_INVERTIBLE = 0.5  # share of the pixels that must come back
 _MIN_BENT = 0.5  # of the tangent that a pixel would have without distortion, as a median
+_MAX_RAY = 57.0  # from the axis on the z = 1 plane: 89 degrees, where a hundredth of a pixel moves a ray far
 _MIN_FOCAL_LENGTH = 0.01  # of the image's side; a fisheye that saw all around would have 0.16
 
 
@@ -63,23 +64,29 @@ class Camera:
                     f"{name} = {value} lies far outside an image of {self.width}×{self.height} pixels; is this the "
                     "calibration of another camera, or of another image size?"
                 )
-        if any(self.distortion) and self.distortion_model != "equidistant":  # a fisheye sees what no plane z = 1 has
+        if any(self.distortion):
             self._check_distortion()
 
     def _check_distortion(self) -> None:
-        """A wide lens's model may fold over in the corners, but not where most of the image is."""
-        x, y = np.meshgrid(*(np.linspace(0, size - 1, _GRID) for size in (self.width, self.height)))
+        """A wide lens's model may fold over in the corners, but not where most of the image is.
+
+        A fisheye's image may end before the corners, and what it sees aside is on no plane z = 1: its middle counts.
+        """
+        is_fisheye = self.distortion_model == "equidistant"
+        margin, part = (0.25, "the image's middle") if is_fisheye else (0.0, "the image")
+        x, y = np.meshgrid(*(np.linspace(margin, 1 - margin, _GRID) * (size - 1) for size in (self.width, self.height)))
         pixels = np.stack([x.ravel(), y.ravel()], 1)
         with np.errstate(all="ignore"):
-            rays = self.normalise(pixels.astype(np.float32)).astype(np.float64)
-            back = self.project(np.hstack([rays, np.ones((len(rays), 1))]))
-            share = float((np.linalg.norm(back - pixels, axis=1) <= _MAX_RETURN_PX).mean())  # NaN fails
+            distances = np.hypot(*self._undistorted(pixels).T)
+            if is_fisheye:
+                distances = np.arctan(distances)
+            share = float(np.isfinite(self.normalise(pixels.astype(np.float32))).all(1).mean())
             straight = np.hypot((pixels[:, 0] - self.cx) / self.fx, (pixels[:, 1] - self.cy) / self.fy)
-            bent = float(np.median(np.hypot(*rays.T)) / max(float(np.median(straight)), 1e-9))
+            bent = float(np.median(distances) / max(float(np.median(straight)), 1e-9))
         remedy = "calibrate the camera, and look for coefficients in another order or of another model"
         if share < _MIN_INVERTIBLE:
             raise CalibrationError(
-                f"the distortion {self.distortion} cannot be undone in {1 - share:.0%} of the image: no lens bends so; "
+                f"the distortion {self.distortion} cannot be undone in {1 - share:.0%} of {part}: no lens bends so; "
                 f"{remedy}"
             )
         if bent < _MIN_BENT:
@@ -105,16 +112,31 @@ class Camera:
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], np.float64)
 
     def normalise(self, xy: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Undistorted coordinates on the z = 1 plane, (N, 2) float32, of pixels (N, 2)."""
+        """Undistorted coordinates on the z = 1 plane, (N, 2) float32, of pixels (N, 2).
+
+        NaN where there are none: 89 degrees and more from the axis, outside a fisheye's image circle, and where the
+        distortion cannot be undone.
+        """
         if len(xy) == 0:
             return np.empty((0, 2), np.float32)
-        points = np.ascontiguousarray(xy, np.float64).reshape(-1, 1, 2)
+        pixels = np.ascontiguousarray(xy, np.float64)
+        rays = self._undistorted(pixels)
+        if any(self.distortion) or self.distortion_model == "equidistant":
+            with np.errstate(all="ignore"):
+                back = self.project(np.hstack([rays, np.ones((len(rays), 1))]))
+                is_ray = (np.linalg.norm(back - pixels, axis=1) <= _MAX_RETURN_PX) & (np.hypot(*rays.T) <= _MAX_RAY)
+            rays[~is_ray] = np.nan  # NaN fails, too
+        return np.asarray(rays, np.float32)
+
+    def _undistorted(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What OpenCV makes of pixels (N, 2), right or not: its iterations may end anywhere."""
+        points = np.ascontiguousarray(pixels, np.float64).reshape(-1, 1, 2)
         coefficients = np.array(self.distortion, np.float64)
         if self.distortion_model == "equidistant":
             result = cv2.fisheye.undistortPoints(points, self.matrix, coefficients)
         else:
             result = _undistort(points, self.matrix, coefficients)
-        return np.asarray(result.reshape(-1, 2), np.float32)
+        return np.asarray(result.reshape(-1, 2), np.float64)
 
     def project(self, points_xyz: NDArray[np.float64]) -> NDArray[np.float64]:
         """Pixels (N, 2) of points (N, 3) in the camera's frame (x right, y down, z forward), with distortion."""

@@ -136,7 +136,9 @@ class Tracks:
     lost_ids: NDArray[np.int64]  # tracks given up at this image
     median_parallax_px: float  # median displacement of the tracks since the last keyframe hint
     keyframe_hint: bool
-    xy_norm: Float32Array | None = None  # (T, 2) undistorted, on the z = 1 plane; None without a calibration
+    xy_norm: Float32Array | None = (
+        None  # (T, 2) undistorted, on the z = 1 plane, NaN where there is none; None without a calibration
+    )
     velocity: Float32Array | None = None  # (T, 2) of xy_norm, 1/s; NaN at a track's first observation
     depth_m: Float32Array | None = None  # (T,) metres along the optical axis, NaN where unknown
     sigma_px: Float32Array | None = None  # (T,) that of the features

@@ -38,6 +38,27 @@ def test_cut_outs_and_wide_lenses_are_possible() -> None:
     Camera(848, 800, 286.0, 286.0, 425.0, 400.0, "equidistant", (-0.0059, 0.0406, -0.0377, 0.0060))  # 163 degrees
 
 
+@pytest.mark.parametrize("distortion", [(0.0, 0.0, 0.0, 0.0), (0.0034, 0.00076, -0.00108, 0.00018)])
+def test_what_a_fisheye_sees_beside_and_behind_itself_has_no_coordinates(distortion: tuple[float, ...]) -> None:
+    camera = Camera(512, 512, 190.98, 190.97, 254.93, 256.9, "equidistant", distortion)  # 195 degrees, as TUM-VI's
+    x, y = np.meshgrid(np.arange(0.0, 512.0, 7.0), np.arange(0.0, 512.0, 7.0))
+    pixels = np.stack([x.ravel(), y.ravel()], 1)
+    rays = camera.normalise(pixels.astype(np.float32)).astype(np.float64)
+    angle = np.hypot((pixels[:, 0] - camera.cx) / camera.fx, (pixels[:, 1] - camera.cy) / camera.fy)  # but for 1 %
+    assert np.isfinite(rays[angle < np.radians(87)]).all()
+    assert np.isnan(rays[angle > np.radians(92)]).all()
+    known = np.isfinite(rays).all(1)
+    assert 0 < (~known).sum() < known.sum()
+    assert (np.sign(rays[known]) == np.sign(pixels[known] - (camera.cx, camera.cy))).all()  # none is mirrored
+    np.testing.assert_allclose(camera.project(np.c_[rays[known], np.ones(known.sum())]), pixels[known], atol=0.02)
+
+
+def test_where_a_wide_lens_folds_over_there_are_no_coordinates() -> None:
+    camera = Camera(640, 480, 400, 400, 320, 240, "plumb_bob", (-0.32, 0, 0, 0))  # no ray comes 273 px from the centre
+    corner_side_centre = np.array([[0, 0], [0, 240], [320, 240]], np.float32)
+    assert np.isnan(camera.normalise(corner_side_centre)).all(1).tolist() == [True, True, False]
+
+
 def test_no_points() -> None:
     camera = TUM_CAMERAS["fr1"]
     assert camera.normalise(np.empty((0, 2), np.float32)).shape == (0, 2)
@@ -60,6 +81,8 @@ def test_no_points() -> None:
         ((640, 480, 500, 500, 320, -481), "cy = -481 lies far outside"),
         ((640, 480, 500, 500, 320, 240, "plumb_bob", (50.0, 0, 0, 0)), "leaves 37% of the angle"),
         ((640, 480, 500, 500, 320, 240, "plumb_bob", (-5.0, 0, 0, 0)), "cannot be undone in"),
+        ((640, 480, 300, 300, 320, 240, "equidistant", (-5.0, 0, 0, 0)), "of the image's middle: no lens bends so"),
+        ((640, 480, 300, 300, 320, 240, "equidistant", (100.0, 0, 0, 0)), "of the angle that the focal length gives"),
         ((640, 480, 500, 500, 320, 240, "plumb_bob", (1e300, 0, 0, 0)), "cannot be undone in 100%"),
     ],
 )

@@ -27,7 +27,7 @@ class _TrackTable:
     follows: NDArray[np.uint32]  # (T,) images at the end in which it was followed, not detected
     stamps_ns: NDArray[np.int64]  # (T,)
     xy: Float32Array  # (T, 2) pixels
-    xy_norm: Float32Array  # (T, 2) on the z = 1 plane, NaN without a calibration
+    xy_norm: Float32Array  # (T, 2) on the z = 1 plane, NaN without a calibration and where there is none
     keyframe_xy: Float32Array  # (T, 2) pixels at the last keyframe hint, NaN for younger tracks
 
     def __len__(self) -> int:

@@ -76,16 +76,20 @@ def estimate_relative_pose(
 ) -> tuple[Any, dict[str, Any]]:
     """PoseLib's pose of the image's camera from the reference's, and what its estimator tells.
 
-    The points are undistorted and scaled to one focal length, so that the options' errors are in pixels. The reference
-    was taken by the same camera unless ``camera_ref`` is given.
+    The points are undistorted and scaled to one focal length, so that the options' errors are in pixels; what has no
+    place on the plane z = 1 takes no part and is no inlier. The reference was taken by the same camera unless
+    ``camera_ref`` is given.
     """
     before = camera_ref or camera
     focal = 0.25 * (camera.fx + camera.fy + before.fx + before.fy)
     reference = before.normalise(matches.xy_ref).astype(np.float64) * focal
     current = camera.normalise(matches.xy).astype(np.float64) * focal
     pinhole = {"model": "SIMPLE_PINHOLE", "width": camera.width, "height": camera.height, "params": [focal, 0.0, 0.0]}
-    pose, info = poselib.estimate_relative_pose(reference, current, pinhole, pinhole, ransac, refinement)
-    return pose, info
+    seen = np.asarray(np.isfinite(np.hstack([reference, current])).all(1), np.bool_)
+    pose, info = poselib.estimate_relative_pose(reference[seen], current[seen], pinhole, pinhole, ransac, refinement)
+    inliers = np.zeros(len(seen), np.bool_)
+    inliers[seen] = info["inliers"]
+    return pose, {**info, "inliers": inliers}
 
 
 def _estimate_essential(

@@ -57,7 +57,7 @@ def observe(
     depth_m: Float32Array | None,
     depth_sigma_m: Float32Array | None,
 ) -> Observation:
-    """The frame's observation.
+    """The frame's observation, without the features that have no place on the plane z = 1.
 
     Raises:
         CalibrationError: the calibration is for images of another size.
@@ -71,15 +71,17 @@ def observe(
     ages = np.ones(count, np.int64)
     ages[tracks.feature_indices] = tracks.ages
     sigma = np.full(count, sensor.sigma_px) if features.sigma_px is None else features.sigma_px.astype(np.float64)
+    uv = camera.normalise(features.keypoints_xy).astype(np.float64) * focal
+    seen = np.isfinite(uv).all(1)
     return Observation(
         stamp_ns=stamp_ns,
-        uv=camera.normalise(features.keypoints_xy).astype(np.float64) * focal,
-        sigma_px=np.where(np.isfinite(sigma) & (sigma > 0), sigma, sensor.sigma_px),
-        depth_m=depth,
-        depth_sigma_m=depth_sigma,
-        descriptors=features.descriptors,
-        track_ids=tracks.ids_of_features(count),
-        ages=ages,
+        uv=uv[seen],
+        sigma_px=np.where(np.isfinite(sigma) & (sigma > 0), sigma, sensor.sigma_px)[seen],
+        depth_m=depth[seen],
+        depth_sigma_m=depth_sigma[seen],
+        descriptors=features.descriptors[seen],
+        track_ids=tracks.ids_of_features(count)[seen],
+        ages=ages[seen],
         size=(camera.width, camera.height),
         focal_px=focal,
     )

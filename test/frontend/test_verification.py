@@ -104,6 +104,17 @@ def test_essential_matrix_of_two_different_cameras() -> None:
     assert mistaken is None or mistaken[truth].mean() < 0.8, "the reference's own calibration matters"
 
 
+def test_what_lies_aside_of_a_fisheye_is_no_inlier_and_disturbs_none() -> None:
+    fisheye = Camera(640, 480, 150.0, 150.0, 320.0, 240.0, "equidistant", (0.0, 0.0, 0.0, 0.0))  # 90 degrees at 236 px
+    matches, truth = two_views(fisheye)
+    aside = np.arange(200) % 10 == 0
+    matches.xy[aside] = (5.0, 240.0)
+    verified = verify(matches, VerificationConfig(geometry="essential", max_error_px=1.0), fisheye)
+    assert verified.inliers is not None
+    assert verified.inliers[truth & ~aside].all()
+    assert not verified.inliers[aside].any()
+
+
 def test_homography_maps_reference_to_current() -> None:
     matches, truth = two_views(TUM_CAMERAS["fr3"], planar=True)
     model = verify(matches, VerificationConfig(geometry="homography"), None).model

@@ -51,6 +51,13 @@ def test_the_oldest_are_chosen_and_stay_chosen() -> None:
     assert oldest(tracks_with([]), 5).tolist() == []
 
 
+def test_what_has_no_place_on_the_plane_is_not_chosen() -> None:
+    tracks = tracks_with([1, 2, 3, 4], [2, 9, 9, 5])
+    xy_norm = np.zeros((4, 2), np.float32)
+    xy_norm[1] = np.nan
+    assert oldest(dataclasses.replace(tracks, xy_norm=xy_norm), 2).tolist() == [2, 3]
+
+
 def test_points_and_channels() -> None:
     tracks = make_tracks(6)
     assert tracks.xy_norm is not None

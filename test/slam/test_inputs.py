@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from worlds import CAMERA, Watcher, World, looking
 
-from aliked_ros.camera import TUM_CAMERAS
+from aliked_ros.camera import TUM_CAMERAS, Camera
 from aliked_ros.errors import CalibrationError, ConfigError
 from aliked_ros.features import Matches
 from aliked_ros.slam.config import BackendConfig, InitialisationConfig, SensorConfig, with_values
@@ -80,6 +80,23 @@ def test_how_far_depth_is_used() -> None:
     assert used(SensorConfig(mode="rgbd"), None) == [False, True, False, False], "a range"
     assert used(SensorConfig(mode="stereo"), share * depth) == [False, False, True, False], "an error"
     assert used(SensorConfig(mode="stereo", max_depth_error=0.4), share * depth) == [False, True, True, True]
+
+
+def test_what_lies_aside_of_a_fisheye_is_not_observed() -> None:
+    seen = Watcher(World.room()).see(looking((0, 0, 0), 0.0))
+    focal = 0.3 * CAMERA.width  # 90 degrees at 0.47 of the width
+    fisheye = Camera(
+        CAMERA.width, CAMERA.height, focal, focal, CAMERA.cx, CAMERA.cy, "equidistant", (0.0, 0.0, 0.0, 0.0)
+    )
+    xy = seen.features.keypoints_xy.copy()
+    aside = np.arange(len(xy)) % 7 == 0
+    xy[aside], xy[~aside] = (1.0, CAMERA.cy), (CAMERA.cx, CAMERA.cy)
+    features = dataclasses.replace(seen.features, keypoints_xy=xy)
+    observation = observe(seen.stamp_ns, features, seen.tracks, fisheye, SensorConfig(mode="mono"), None, None)
+    assert len(observation) == (~aside).sum() > 0
+    np.testing.assert_allclose(observation.uv, 0.0, atol=1e-3)
+    np.testing.assert_array_equal(observation.track_ids, seen.tracks.ids_of_features(len(xy))[~aside])
+    np.testing.assert_array_equal(observation.descriptors, features.descriptors[~aside])
 
 
 def test_two_views_with_parallax_make_a_map() -> None:

@@ -58,9 +58,14 @@ class FeatureIds:
 
 
 def oldest(tracks: Tracks, count: int) -> NDArray[np.intp]:
-    """The rows of the oldest tracks, at most ``count``, in their order; those chosen stay chosen while they last."""
-    order = np.argsort(-tracks.ages.astype(np.int64), kind="stable")[:count]
-    return np.sort(order)
+    """The rows of the oldest tracks, at most ``count``, in their order; those chosen stay chosen while they last.
+
+    What has no place on the plane z = 1 is not among them: to VINS every coordinate is a measurement.
+    """
+    order = np.argsort(-tracks.ages.astype(np.int64), kind="stable")
+    if tracks.xy_norm is not None:
+        order = order[np.isfinite(tracks.xy_norm[order]).all(1)]
+    return np.sort(order[:count])
 
 
 def vins_arrays(
