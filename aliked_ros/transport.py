@@ -17,6 +17,7 @@ from pathlib import Path
 
 DEFAULT_MIDDLEWARE = "rmw_fastrtps_cpp"
 _FAST_DDS_2 = ("humble", "iron", "jazzy")  # what came before calls its variable and its default file FASTRTPS
+_WITHOUT_MODES = ("humble", "iron")  # their Fast DDS is older than 2.13, which brought FASTDDS_BUILTIN_TRANSPORTS
 _LARGE_DATA = re.compile(r"(LARGE_DATA|P2P)(\?.*)?")  # modes that bring a segment of 8.5 MB, and their options
 _LARGE_DATA_BYTES = 8_500_000
 _DEFAULT_SEGMENT_BYTES = 512 * 1024
@@ -42,6 +43,11 @@ def profiles_variable(environment: Mapping[str, str]) -> str:
     """The variable by which this ROS's Fast DDS finds a profiles file; version 3 does not read the old name."""
     prefix = "FASTRTPS" if environment.get("ROS_DISTRO") in _FAST_DDS_2 else "FASTDDS"
     return f"{prefix}_DEFAULT_PROFILES_FILE"
+
+
+def has_transport_modes(environment: Mapping[str, str]) -> bool:
+    """Whether this ROS's Fast DDS knows FASTDDS_BUILTIN_TRANSPORTS; one that does not says nothing."""
+    return environment.get("ROS_DISTRO") not in _WITHOUT_MODES
 
 
 def examine_transport(environment: Mapping[str, str], directory: Path) -> Transport | None:
@@ -93,6 +99,10 @@ def _of_environment(environment: Mapping[str, str], note: str = "") -> Transport
     """What FASTDDS_BUILTIN_TRANSPORTS says, where no profile goes before it."""
     setting = environment.get("FASTDDS_BUILTIN_TRANSPORTS", "")
     summary = f"FASTDDS_BUILTIN_TRANSPORTS is {setting or 'not set'}{note}"
+    if not has_transport_modes(environment):
+        summary = f"Fast DDS's default; that of {environment['ROS_DISTRO']} knows no FASTDDS_BUILTIN_TRANSPORTS{note}"
+        remedy = f"export {profiles_variable(environment)} with a profile of config/fastdds for every process"
+        return Transport(summary, f"{_SLOW} over {summary}", remedy)
     if _LARGE_DATA.fullmatch(setting):
         return Transport(summary, largest_bytes=_LARGE_DATA_BYTES)
     return Transport(summary, f"{_SLOW} over Fast DDS's default transports: {summary}", _REMEDY)
@@ -103,7 +113,7 @@ def _of_profile(
 ) -> Transport:
     """What the default participant of a profiles file says."""
     builtin = _text(rtps, "builtinTransports")
-    if builtin:
+    if builtin and has_transport_modes(environment):
         if _LARGE_DATA.fullmatch(builtin):
             return Transport(f"{builtin} of {path}", largest_bytes=_LARGE_DATA_BYTES)
         return Transport(f"{builtin} of {path}", f"{_SLOW}: {path} chooses the transports {builtin}", _REMEDY)

@@ -52,6 +52,8 @@ def examine(directory: Path, **environment: str) -> Transport:
         ({"FASTDDS_BUILTIN_TRANSPORTS": "LARGE_DATA", "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}, "LOCALHOST"),
         ({"FASTDDS_BUILTIN_TRANSPORTS": "LARGE_DATA", "ROS_LOCALHOST_ONLY": "1"}, "LOCALHOST"),
         ({"FASTDDS_BUILTIN_TRANSPORTS": "LARGE_DATA", "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}, ""),
+        ({"FASTDDS_BUILTIN_TRANSPORTS": "LARGE_DATA", "ROS_DISTRO": "jazzy"}, ""),
+        ({"FASTDDS_BUILTIN_TRANSPORTS": "LARGE_DATA", "ROS_DISTRO": "humble"}, "knows no FASTDDS_BUILTIN_TRANSPORTS"),
         ({"RMW_IMPLEMENTATION": "rmw_fastrtps_dynamic_cpp"}, "is not set"),
     ],
 )
@@ -109,6 +111,15 @@ def test_a_profile_that_names_no_transport_leaves_it_to_the_environment(tmp_path
     path.write_text(profile("<name>nothing about transports</name>"))
     environment = {VARIABLE: str(path), "FASTDDS_BUILTIN_TRANSPORTS": "LARGE_DATA"}
     assert not examine(tmp_path, **environment).problem
+
+
+def test_a_mode_in_a_profile_needs_a_release_that_knows_it(tmp_path: Path) -> None:
+    path = tmp_path / "mine.xml"
+    path.write_text(profile("<builtinTransports>LARGE_DATA</builtinTransports>"))
+    assert not examine(tmp_path, FASTRTPS_DEFAULT_PROFILES_FILE=str(path), ROS_DISTRO="jazzy").problem
+    old = examine(tmp_path, FASTRTPS_DEFAULT_PROFILES_FILE=str(path), ROS_DISTRO="humble")
+    assert "that of humble knows no" in old.problem
+    assert "FASTRTPS_DEFAULT_PROFILES_FILE" in old.remedy
 
 
 def test_a_profile_goes_before_the_environment(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from launch_ros.actions import Node
 from aliked_ros.config import did_you_mean
 from aliked_ros.errors import ConfigError
 from aliked_ros.io.folders import expanded
-from aliked_ros.transport import profiles_variable
+from aliked_ros.transport import has_transport_modes, profiles_variable
 
 Actions = list[Any]
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "")
@@ -40,7 +40,8 @@ COMMON_ARGUMENTS = (
     argument(
         "fastdds_profile",
         "",
-        "one_machine, several_machines, several_machines_tcp or a file; empty as the environment says, else LARGE_DATA",
+        "one_machine, several_machines, several_machines_tcp or a file; empty as the environment says, else "
+        "LARGE_DATA, or several_machines where Fast DDS is older (Humble)",
     ),
     argument("rviz", "false", "true shows images and tracks in RViz"),
     argument("foxglove", "false", f"true starts foxglove_bridge on port {FOXGLOVE_PORT}"),
@@ -266,7 +267,11 @@ def _refuse_unknown(context: LaunchContext, declared: Sequence[str]) -> None:
 
 def _transport(context: LaunchContext) -> Actions:
     """The profile that was asked for, or else built-in transports that have room for images (docs/performance.md)."""
-    given = value(context, "fastdds_profile")
+    given, variable = value(context, "fastdds_profile"), profiles_variable(os.environ)
+    if not given and not has_transport_modes(os.environ):
+        if os.environ.get(variable):
+            return []
+        given = "several_machines"
     if not given:
         setting = os.environ.get("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
         return [SetEnvironmentVariable("FASTDDS_BUILTIN_TRANSPORTS", setting)]
@@ -275,7 +280,7 @@ def _transport(context: LaunchContext) -> Actions:
     if not path.is_file():
         known = ", ".join(sorted(found.stem for found in config("fastdds").glob("*.xml")))
         raise ConfigError(f"fastdds_profile must be one of {known} or a file; {path} is none")
-    return [SetEnvironmentVariable(profiles_variable(os.environ), str(path.resolve()))]
+    return [SetEnvironmentVariable(variable, str(path.resolve()))]
 
 
 def _absolute(context: LaunchContext, topic: str) -> str:

@@ -27,10 +27,12 @@ pytest.importorskip(
 pytest.importorskip("aliked_msgs.msg._features", reason="aliked_msgs is not built: source env.sh")
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+from launch import LaunchContext
 from node_harness import START_NS, TIMEOUT_S, Station, TrackerBench, wait_until
 from sensor_msgs.msg import Image
 
 from aliked_msgs.msg import Features, Matches, TrackerStatus
+from aliked_ros.ros import launching
 from aliked_ros.ros.conversions import ns_from_time
 from aliked_ros.ros.image_conversions import depth_message, image_message
 
@@ -55,6 +57,39 @@ def station(ros_context: Any) -> Iterator[Station]:
     station = Station(ros_context)
     yield station
     station.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "variables"),
+    [
+        ({"ROS_DISTRO": "kilted"}, {"FASTDDS_BUILTIN_TRANSPORTS": "LARGE_DATA"}),
+        ({"ROS_DISTRO": "kilted", "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4"}, {"FASTDDS_BUILTIN_TRANSPORTS": "UDPv4"}),
+        ({"ROS_DISTRO": "humble"}, {"FASTRTPS_DEFAULT_PROFILES_FILE": "several_machines.xml"}),
+        (
+            {"ROS_DISTRO": "humble", "FASTRTPS_DEFAULT_PROFILES_FILE": "/mine.xml"},
+            {"FASTRTPS_DEFAULT_PROFILES_FILE": "mine.xml"},
+        ),
+    ],
+    ids=["kilted", "its environment", "humble", "humble's environment"],
+)
+def test_the_transport_has_room_for_images(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], variables: dict[str, str]
+) -> None:
+    for name in ("FASTDDS_BUILTIN_TRANSPORTS", "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    context = LaunchContext()
+    for entity in launching.description([], lambda _: []).entities:
+        pending = [entity]
+        while pending:
+            pending += pending.pop(0).visit(context) or []
+    found = {
+        name: Path(text).name
+        for name, text in context.environment.items()
+        if name.startswith(("FASTDDS_", "FASTRTPS_"))
+    }
+    assert found == variables
 
 
 def launch_command(file: str, **arguments: Any) -> list[str]:
