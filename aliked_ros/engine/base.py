@@ -47,6 +47,11 @@ class Engine(Protocol):
         """Wall time of the last call's ``preprocess`` and ``inference``, which ends with the results on the host."""
         ...
 
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of a device that the engine allocates by itself; 0 where torch does, which counts it, or none does."""
+        ...
+
     def extract(self, image: Image, selection: Selection, reference: Features | None = None) -> Features:
         """The features of one image that are wanted, strongest first; a mask has the image's size.
 
@@ -66,7 +71,9 @@ class Engine(Protocol):
 
 
 class OneAfterAnother:
-    """For an engine that has nothing to gain from several images at once."""
+    """For an engine that has nothing to gain from several images at once, and no memory of its own on a device."""
+
+    memory_bytes = 0
 
     def extract_batch(
         self: Engine, images: Sequence[Image], selections: Sequence[Selection], references: Sequence[Features | None]

@@ -94,6 +94,11 @@ class RecoveringEngine:
         """Wall time of the last image's ``preprocess`` and ``inference``."""
         return {} if self._engine is None else self._engine.last_timings_ms
 
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of a device that the engine allocates by itself."""
+        return 0 if self._engine is None else self._engine.memory_bytes
+
     def extract(self, *args: Any, **options: Any) -> Features:
         """What the engine's method of this name returns.
 

@@ -103,6 +103,11 @@ class Extractor:
         """Wall time of the last call's ``preprocess`` and ``inference``."""
         return self._engine.last_timings_ms
 
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of a device that the engine allocates by itself; to be asked by the thread that extracts."""
+        return self._engine.memory_bytes
+
     def reconfigure(
         self,
         *,

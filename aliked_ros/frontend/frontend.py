@@ -143,11 +143,12 @@ class Frontend:
         self, tracking: TrackingConfig | None = None, verification: VerificationConfig | None = None
     ) -> None:
         """Other settings from the next image on; tracks go on."""
-        tracking = tracking or self._tracking
+        tracking, verification = tracking or self._tracking, verification or self._verification
         if tracking.matcher != self._tracking.matcher:
             self._matcher = create_matcher(tracking.matcher, self._extractor)
-        self._tracking = tracking
-        self._verification = verification or self._verification
+        if (tracking, verification) != (self._tracking, self._verification):
+            self._warnings_told.clear()
+        self._tracking, self._verification = tracking, verification
         self._tracker.config = self._tracking
         if self._refiner is None or self._tracking.refinement == "none":
             self._refiner = self._create_refiner()

@@ -218,9 +218,10 @@ class CameraStream:
         self._last_calibration = calibration
         try:
             camera = camera_from_info(message, rectified=self._settings.rectified)
-        except AlikedError as error:
-            self.monitor.calibration_refused(one_line(error))
-            self._log_calibration(f"camera_info refused, the calibration stays as it was: {one_line(error)}")
+        except Exception as error:  # noqa: BLE001  whatever comes, it must not end the executor
+            reason = one_line(error) if isinstance(error, AlikedError) else f"{type(error).__name__}: {one_line(error)}"
+            self.monitor.calibration_refused(reason)
+            self._log_calibration(f"camera_info refused, the calibration stays as it was: {reason}")
             return
         self.monitor.calibration_accepted()
         self._log_calibrated(f"calibrated: {camera.distortion_model}, fx {camera.fx:.1f}, fy {camera.fy:.1f}")

@@ -53,6 +53,11 @@ class FrameLog:
         """
         if config == self._config:
             return
+        if config.path == self._config.path:
+            if self._writer is not None:
+                self._writer.resize(config.queue_size)
+            self._config = config
+            return
         writer = (
             LogWriter(expanded(config.path, "log.path"), config.queue_size, self._log, self._retry_s)
             if config.path
@@ -115,7 +120,13 @@ class LogWriter:
 
     def offer(self, entry: LogEntry) -> None:
         """Has an entry written; the oldest that waits is left out where there is no room."""
-        dropped = self._mailbox.put(entry)
+        self._leave_out(self._mailbox.put(entry))
+
+    def resize(self, queue_size: int) -> None:
+        """Lets so many images wait from now on."""
+        self._leave_out(self._mailbox.resize(queue_size))
+
+    def _leave_out(self, dropped: int) -> None:
         if not dropped:
             return
         if not self._overflowed:

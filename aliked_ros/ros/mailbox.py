@@ -44,6 +44,15 @@ class Mailbox(Generic[_T]):
             self._changed.notify()
             return dropped
 
+    def resize(self, capacity: int) -> int:
+        """Has room for so many from now on; returns how many of the oldest were dropped."""
+        with self._changed:
+            self._capacity = capacity
+            dropped = max(0, len(self._items) - capacity)
+            for _ in range(dropped):
+                self._items.popleft()
+            return dropped
+
     def take(self) -> _T | None:
         """Waits for the oldest item and removes it; ``None`` once the mailbox is closed, or finished and empty."""
         with self._changed:

@@ -124,6 +124,8 @@ class Monitor:
             if phase is Phase.ACTIVE and self._phase is not Phase.ACTIVE:
                 self._active_at_s = self._clock()
                 self._unanswered_since_s = None
+            if phase is Phase.LOADING:
+                self._calibration_error = ""  # of topics and parameters that were
             self._phase, self._failure = phase, failure
             self._failed = False
 

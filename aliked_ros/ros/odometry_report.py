@@ -19,7 +19,6 @@ from aliked_ros.ros import qos
 from aliked_ros.ros.finding import FindingSource
 from aliked_ros.slam.backend import Backend, Outcome, State
 
-_DIAGNOSTICS_DEPTH = 10
 _WINDOW = 100  # frames that percentiles are of
 _PATIENCE = 30  # frames without a map before it is worth a warning
 
@@ -149,7 +148,9 @@ class OdometryReporter:
         self._units = "metres" if is_metric else "up to scale"
         self._sources: list[FindingSource] = []
         self._state = node.create_publisher(String, "~/state", qos.status())
-        self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", _DIAGNOSTICS_DEPTH)
+        self._diagnostics = node.create_publisher(
+            DiagnosticArray, "/diagnostics", qos.diagnostics(), qos_overriding_options=qos.overridable()
+        )
         self.publish_state()
 
     def watch(self, source: FindingSource) -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -95,10 +96,15 @@ class PipelineBuilder:
     ) -> tuple[Pipeline, StereoMatcher | None]:
         """The pipeline, which processes from now on but takes no images yet, and what matches simultaneous images.
 
+        Nothing of it is left behind when it cannot be built.
+
         Args:
             loaded: what :meth:`load` gave.
             after_image: is called with a camera's number after each of its images.
             first: by camera, or empty: counting goes on when the node is configured again.
+
+        Raises:
+            ConfigError: a ``qos_overrides`` parameter of one of its topics is impossible.
         """
         config = self._settings.get(TrackerNodeConfig)
         intake = Intake(
@@ -106,19 +112,21 @@ class PipelineBuilder:
         )
         pipeline = Pipeline(intake, after_image)
         frontends = [self._make_frontend(loaded, camera, first) for camera in self._cameras]
-        streams = [
-            self._make_stream(camera, frontend, intake, pipeline)
-            for camera, frontend in zip(self._cameras, frontends, strict=True)
-        ]
+        streams: list[CameraStream] = []
         stereo: StereoMatcher | None = None
-        if len(streams) > 1:
-            stereo = StereoMatcher(
-                self._node,
-                loaded.matcher,
-                self._settings.get(TrackingConfig),
-                self._settings.get(VerificationConfig),
-                self._frame_log,
-            )
+        with self._node.all_topics_or_none(), ExitStack() as undo:
+            for camera, frontend in zip(self._cameras, frontends, strict=True):
+                streams.append(self._make_stream(camera, frontend, intake, pipeline))
+                undo.callback(streams[-1].close)
+            if len(streams) > 1:
+                stereo = StereoMatcher(
+                    self._node,
+                    loaded.matcher,
+                    self._settings.get(TrackingConfig),
+                    self._settings.get(VerificationConfig),
+                    self._frame_log,
+                )
+            undo.pop_all()
         pipeline.start(streams, stereo)
         return pipeline, stereo
 

@@ -12,6 +12,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 _RESULTS_DEPTH = 5
+_DIAGNOSTICS_DEPTH = 10  # as diagnostic_updater has it
 _PLAYER_DEPTH = 10
 _EVERY_RESULT_DEPTH = 1000
 _OVERRIDABLE = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY)
@@ -49,6 +50,11 @@ def every_result() -> QoSProfile:
 def status() -> QoSProfile:
     """Who comes late gets the last state at once."""
     return _keep_last(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def diagnostics() -> QoSProfile:
+    """As the aggregators and monitors of /diagnostics expect it."""
+    return _keep_last(_DIAGNOSTICS_DEPTH, ReliabilityPolicy.RELIABLE)
 
 
 def replayed() -> QoSProfile:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,8 +28,7 @@ from aliked_ros.transport import examine_transport
 if TYPE_CHECKING:
     from aliked_ros.engine.base import EngineInfo
 
-_PERIOD_S = 1.0
-_DIAGNOSTICS_DEPTH = 10
+PERIOD_S = 1.0
 _OUT_OF_STEP_IMAGES = 3  # alone in an interval, and none together, before it is worth a warning
 
 
@@ -47,19 +47,27 @@ class Reporter:
         self._monitor = monitor
         self._info: EngineInfo | None = None
         self._warnings: tuple[str, ...] = ()
+        self._engine_bytes = 0
         self._sources: list[FindingSource] = []
+        self._status_lock = threading.Lock()  # so that what is published last is what was seen last
         topic = f"~/{camera}/status" if camera else "~/status"
         self._status = node.create_publisher(
             TrackerStatusMsg, topic, qos.status(), qos_overriding_options=qos.overridable()
         )
-        self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", _DIAGNOSTICS_DEPTH)
+        self._diagnostics = node.create_publisher(
+            DiagnosticArray, "/diagnostics", qos.diagnostics(), qos_overriding_options=qos.overridable()
+        )
         # Simulated time may stand still or run fast; people watch in real time.
-        self._timer = node.create_timer(_PERIOD_S, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._timer = node.create_timer(PERIOD_S, self.report, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def set_engine(self, info: EngineInfo | None, warnings: tuple[str, ...] = ()) -> None:
         """What runs, and what people should know about it."""
         self._info = info
         self._warnings = warnings
+
+    def set_engine_memory(self, num_bytes: int) -> None:
+        """What the engine holds of its device's memory by itself."""
+        self._engine_bytes = num_bytes
 
     def watch(self, source: FindingSource) -> None:
         """Has something more reported in every /diagnostics; it is asked in the executor's thread."""
@@ -71,17 +79,19 @@ class Reporter:
 
     def publish_status(self) -> None:
         """Publishes ~/status now; from any thread."""
-        info, last = self._info, self._monitor.last
-        status = self._monitor.status(
-            device="" if info is None else info.device,
-            backend="" if info is None else info.backend,
-            precision="" if info is None else info.precision,
-            model="" if info is None else info.model,
-        )
-        stamp_ns = self._node.get_clock().now().nanoseconds
-        self._status.publish(status_to_message(status, stamp_ns, "" if last is None else last.frame_id))
+        with self._status_lock:
+            info, last = self._info, self._monitor.last
+            status = self._monitor.status(
+                device="" if info is None else info.device,
+                backend="" if info is None else info.backend,
+                precision="" if info is None else info.precision,
+                model="" if info is None else info.model,
+            )
+            stamp_ns = self._node.get_clock().now().nanoseconds
+            self._status.publish(status_to_message(status, stamp_ns, "" if last is None else last.frame_id))
 
-    def _on_timer(self) -> None:
+    def report(self) -> None:
+        """Publishes ~/status and /diagnostics now; the executor's thread does so every second."""
         self.publish_status()
         if self._node.get_clock().now().nanoseconds == 0:
             self._node.get_logger().warning(
@@ -103,7 +113,7 @@ class Reporter:
             "without_partner": str(self._monitor.without_partner),
             **_rates(interval),
             **self._engine(),
-            **memory_values("" if self._info is None else self._info.device),
+            **memory_values("" if self._info is None else self._info.device, self._engine_bytes),
             "last_refusal": self._monitor.last_refusal,
             **as_texts(interval.stages),
         }

@@ -12,7 +12,8 @@ import functools
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rclpy.lifecycle import TransitionCallbackReturn
@@ -39,7 +40,7 @@ from aliked_ros.ros.phase import Phase
 from aliked_ros.ros.pipeline import Pipeline
 from aliked_ros.ros.pipeline_builder import PipelineBuilder
 from aliked_ros.ros.process import SpinThread, one_line, run
-from aliked_ros.ros.reporting import Reporter, transport_warning
+from aliked_ros.ros.reporting import PERIOD_S, Reporter, transport_warning
 from aliked_ros.ros.signals import end_process, exit_in_time
 from aliked_ros.ros.stereo import StereoMatcher
 from aliked_ros.ros.usage import Usage
@@ -211,7 +212,8 @@ class TrackerNode(WatchedLifecycleNode):
         self._publish_status()
         self.get_logger().debug("loading the network")
         builder = PipelineBuilder(self, self._settings, self._cameras, self._monitors, self._frame_log)
-        loaded = builder.load()
+        with self._reports_meanwhile():
+            loaded = builder.load()
         extractor = loaded.extractor
         for warning in self._report_engine(extractor):
             self.get_logger().warning(warning)
@@ -221,6 +223,31 @@ class TrackerNode(WatchedLifecycleNode):
         )
         self._load.watch(self._pipeline.flow)
         self._enter(Phase.INACTIVE)
+
+    @contextmanager
+    def _reports_meanwhile(self) -> Iterator[None]:
+        """Has reports go on while a transition that somebody else asked for keeps the executor's thread busy."""
+        done = threading.Event()
+
+        def report() -> None:
+            while not (done.is_set() or self._is_abandoned):
+                try:
+                    for reporter in self._reporters:
+                        reporter.report()
+                except Exception:  # noqa: BLE001  an abandoned node's publishers end while they are in use
+                    if not self._is_abandoned:
+                        self.get_logger().error(f"no report while the network is loaded\n{traceback.format_exc()}")
+                done.wait(PERIOD_S)
+
+        thread = threading.Thread(target=report, name="reports", daemon=True)
+        if not self._is_starting:
+            thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            if thread.is_alive():
+                thread.join()
 
     def _activate(self) -> None:
         assert self._pipeline is not None
@@ -249,10 +276,11 @@ class TrackerNode(WatchedLifecycleNode):
         self._pipeline = self._extractor = self._stereo = None
         for reporter in self._reporters:
             reporter.set_engine(None)
+            reporter.set_engine_memory(0)
         failure = self._failure
         self._enter(Phase.UNCONFIGURED, "" if failure is None else one_line(failure) or type(failure).__name__)
-        release_memory()  # what the network held, now and not some time later
         self._is_configured = False
+        release_memory()  # what the network held, now and not some time later
 
     def _shut_down(self) -> None:
         self._release()
@@ -281,6 +309,7 @@ class TrackerNode(WatchedLifecycleNode):
         warnings = tuple(filter(None, (transport_warning(), *extractor.info.warnings)))
         for reporter in self._reporters:
             reporter.set_engine(extractor.info, warnings)
+            reporter.set_engine_memory(extractor.memory_bytes)
         return warnings
 
     def _after_image(self, camera: int, extractor: Extractor) -> None:
@@ -288,6 +317,7 @@ class TrackerNode(WatchedLifecycleNode):
         reporter = self._reporters[camera]
         if not reporter.engine_is(extractor.info):
             self._report_engine(extractor)
+        reporter.set_engine_memory(extractor.memory_bytes)  # grows with the first image of a size
         reporter.publish_status()
 
     def _images_finding(self, camera: int) -> Finding:

@@ -8,7 +8,9 @@ the commonest reason for a topic on which nothing comes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
@@ -17,10 +19,13 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
 from rclpy.qos_overriding_options import InvalidQosOverridesError
+from rosgraph_msgs.msg import Clock as ClockMessage
 
 from aliked_ros.errors import ConfigError
+from aliked_ros.io.messages.stamps import NS_PER_S
 from aliked_ros.ros.finding import Finding
 from aliked_ros.ros.process import one_line
+from aliked_ros.ros.throttle import ThrottledLog
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
@@ -31,16 +36,21 @@ SUBSCRIPTION, PUBLISHER = "subscription", "publisher"
 _OVERRIDES = "qos_overrides."
 _Side = tuple[str, str]  # topic, SUBSCRIPTION or PUBLISHER
 _NO_NAME = "_NODE_NAME_UNKNOWN_"  # rmw's
-_LOOKS_FOR_A_NAME = 3
+_WAIT_FOR_A_NAME_S = 3.0
 _LOOK_PERIOD_S = 1.0
 
 
 class WatchedNode(Node):  # type: ignore[misc]  # rclpy may not be installed where types are checked
-    """Watches its topics that have ``qos_overriding_options``, and turns wrong overrides into a ConfigError."""
+    """Watches its topics that have ``qos_overriding_options``, and turns wrong overrides into a ConfigError.
+
+    A topic that is created again has the quality of service it is given then. A time on ``/clock`` that is none, which
+    would end an executor of rclpy, is refused.
+    """
 
     def __init__(self, name: str, **options: Any) -> None:
-        self._suspects: dict[_Side, int] = {}  # whom someone did not fit, and how often that was looked into
+        self._suspects: dict[_Side, float] = {}  # whom someone did not fit, and since when (monotonic seconds)
         self._told: set[str] = set()
+        self._log_clock = ThrottledLog(lambda line: self.get_logger().error(line))
         super().__init__(name, **options)
 
     def create_subscription(
@@ -48,9 +58,11 @@ class WatchedNode(Node):  # type: ignore[misc]  # rclpy may not be installed whe
     ) -> Any:
         """As rclpy's; ConfigError for an impossible ``qos_overrides`` parameter."""
         create = super().create_subscription
+        if msg_type is ClockMessage:
+            callback = self._refusing_bad_times(callback)
         if "qos_overriding_options" not in options:
             return create(msg_type, topic, callback, qos_profile, **options)
-        notice = self._noticer((self.resolve_topic_name(topic), SUBSCRIPTION))
+        notice = self._noticer(self._begin_side(topic, SUBSCRIPTION))
         options["event_callbacks"] = SubscriptionEventCallbacks(incompatible_qos=notice)
         return _refusing_bad_overrides(topic, lambda: create(msg_type, topic, callback, qos_profile, **options))
 
@@ -59,7 +71,7 @@ class WatchedNode(Node):  # type: ignore[misc]  # rclpy may not be installed whe
         create = super().create_publisher
         if "qos_overriding_options" not in options:
             return create(msg_type, topic, qos_profile, **options)
-        notice = self._noticer((self.resolve_topic_name(topic), PUBLISHER))
+        notice = self._noticer(self._begin_side(topic, PUBLISHER))
         options["event_callbacks"] = PublisherEventCallbacks(incompatible_qos=notice)
         return _refusing_bad_overrides(topic, lambda: create(msg_type, topic, qos_profile, **options))
 
@@ -72,6 +84,19 @@ class WatchedNode(Node):  # type: ignore[misc]  # rclpy may not be installed whe
         """As rclpy's."""
         self._suspects.pop((publisher.topic_name, PUBLISHER), None)
         return bool(super().destroy_publisher(publisher))
+
+    @contextmanager
+    def all_topics_or_none(self) -> Iterator[None]:
+        """Takes back the publishers and subscriptions made within it when what is within fails."""
+        publishers, subscriptions = set(self.publishers), set(self.subscriptions)
+        try:
+            yield
+        except BaseException:
+            for publisher in set(self.publishers) - publishers:
+                self.destroy_publisher(publisher)
+            for subscription in set(self.subscriptions) - subscriptions:
+                self.destroy_subscription(subscription)
+            raise
 
     def qos_finding(self) -> Finding:
         """Who cannot be reached now, for /diagnostics; the log has it once."""
@@ -96,20 +121,43 @@ class WatchedNode(Node):  # type: ignore[misc]  # rclpy may not be installed whe
                 f"`ros2 param list {self.get_fully_qualified_name()}` shows the known ones"
             )
 
+    def _begin_side(self, topic: str, kind: str) -> _Side:
+        """The side of a topic that is about to be created.
+
+        Of an earlier one rclpy keeps the policies as read-only parameters, and would take them for a user's overrides.
+        """
+        side = (self.resolve_topic_name(topic), kind)
+        for name in [known for known in self._parameters if known.startswith(f"{_OVERRIDES}{side[0]}.{kind}.")]:
+            del self._parameters[name], self._descriptors[name]
+        return side
+
+    def _refusing_bad_times(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
+        def on_clock(message: ClockMessage) -> None:
+            stamp = message.clock
+            if stamp.sec >= 0 and stamp.nanosec < NS_PER_S:
+                callback(message)
+            else:
+                self._log_clock(
+                    f"time on /clock refused: sec {stamp.sec}, nanosec {stamp.nanosec}; sec must not be negative, and "
+                    f"nanosec below {NS_PER_S}"
+                )
+
+        return on_clock
+
     def _noticer(self, side: _Side) -> Callable[[Any], None]:
         def notice(event: Any) -> None:  # noqa: ARG001  the last policy only; the graph tells all
-            self._suspects[side] = 0
+            self._suspects[side] = time.monotonic()
 
         return notice
 
     def _look_at(self, side: _Side) -> list[str]:
         """A line for each partner that does not fit; with the last one the suspicion ends."""
         misfits = self._misfits(side)
-        looks = self._suspects.pop(side, 0) + 1
+        since_s = self._suspects.pop(side)
         # The event comes before the graph has the partner, and the partner before its node's name.
-        is_known = looks > _LOOKS_FOR_A_NAME
+        is_known = time.monotonic() - since_s > _WAIT_FOR_A_NAME_S
         if misfits or not is_known:
-            self._suspects[side] = looks
+            self._suspects[side] = since_s
         return [line for name, line in misfits if name or is_known]
 
     def _misfits(self, side: _Side) -> list[tuple[str, str]]:

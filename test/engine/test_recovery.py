@@ -62,6 +62,19 @@ def found_on(features: Features) -> str:
     return {3.0: "cuda", 7.0: "cpu"}[float(features.keypoints_xy[0, 0])]
 
 
+def test_memory_is_that_of_what_runs() -> None:
+    first, stand_in = FakeEngine("cuda:0", LOST), FakeEngine("cpu")
+    first.memory_bytes, stand_in.memory_bytes = 5_000_000, 0
+    engine = RecoveringEngine(first, lambda: stand_in)
+    assert engine.memory_bytes == 5_000_000
+    engine.extract(IMAGE, LIMITS)
+    assert engine.memory_bytes == 0
+    alone = RecoveringEngine(FakeEngine("cuda:0", LOST))
+    with pytest.raises(DeviceLostError):
+        alone.extract(IMAGE, LIMITS)
+    assert alone.memory_bytes == 0
+
+
 def test_an_image_that_does_not_fit_is_tried_once_more(caplog: pytest.LogCaptureFixture) -> None:
     fake = FakeEngine("cuda:0", OUT_OF_MEMORY, None, OUT_OF_MEMORY)
     engine: Engine = RecoveringEngine(fake, lambda: pytest.fail("nothing has to stand in"))

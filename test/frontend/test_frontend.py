@@ -143,6 +143,16 @@ def test_verification_marks_inliers(extractor: Extractor) -> None:
     np.testing.assert_allclose(scaled[:2, 2], [-4, -2], atol=0.5)
 
 
+def test_other_settings_have_warnings_said_anew(extractor: Extractor, caplog: pytest.LogCaptureFixture) -> None:
+    essential, fundamental = VerificationConfig(geometry="essential"), VerificationConfig(geometry="fundamental")
+    frontend = Frontend(extractor, verification=essential)
+    with caplog.at_level(logging.WARNING):
+        for index, verification in enumerate((essential, essential, essential, fundamental, essential)):
+            frontend.reconfigure(verification=verification)
+            frontend(view(index), index)
+    assert len(caplog.records) == 2
+
+
 def test_essential_geometry_without_calibration_says_so_and_goes_on(
     extractor: Extractor, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -15,15 +15,16 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("aliked_msgs.msg._features", reason="aliked_msgs is not built: source env.sh")
 
 from node_harness import PERIOD_NS, START_NS, Station, wait_until
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CameraInfo, Image
 
 from aliked_ros import Extractor, Frontend
+from aliked_ros.camera import TUM_CAMERAS
 from aliked_ros.io.messages.status_fields import TrackerState
-from aliked_ros.ros import debug_view
+from aliked_ros.ros import camera_stream, debug_view
 from aliked_ros.ros.camera_stream import CameraName, CameraStream
 from aliked_ros.ros.conversions import header_of
 from aliked_ros.ros.debug_view import DebugView
-from aliked_ros.ros.image_conversions import image_message
+from aliked_ros.ros.image_conversions import image_message, info_from_camera
 from aliked_ros.ros.intake import Intake
 from aliked_ros.ros.monitor import Counts, Monitor
 from aliked_ros.ros.node_config import CameraConfig, TrackerNodeConfig
@@ -105,6 +106,26 @@ def test_the_unforeseen_is_told_once_and_survived(
     errors = capfd.readouterr().err
     assert errors.count("Traceback") == 1
     assert 2 <= errors.count("CUDA error: device lost") < 5, "then throttled"
+
+
+def test_whatever_a_calibration_does_it_is_a_refusal(
+    station: Station, extractor: Extractor, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise FloatingPointError("unforeseen")
+
+    monkeypatch.setattr(camera_stream, "camera_from_info", fail)
+    monitor = Monitor()
+    pipeline = started(station, Frontend(extractor), monitor)
+    try:
+        infos = station.publisher(CameraInfo, "camera_info")
+        wait_until(lambda: infos.get_subscription_count() > 0, "the stream's subscription")
+        infos.publish(info_from_camera(TUM_CAMERAS["fr2"], START_NS, "camera"))
+        wait_until(lambda: monitor.calibrations_refused == 1, "the refusal")
+        assert monitor.calibration_error == "FloatingPointError: unforeseen"
+    finally:
+        pipeline.close()
+    assert "the calibration stays as it was: FloatingPointError: unforeseen" in capfd.readouterr().err
 
 
 def test_a_closed_stream_counts_what_it_drops(

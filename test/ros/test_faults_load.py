@@ -35,6 +35,7 @@ def test_a_subscriber_that_is_stuck_holds_up_nobody(
     ) as tracker:
         for _ in range(10):
             tracker.track(image)
+        undisturbed = publishing_share(tracker, 0)
         node, topic = tracker.station.node, "/tracker/features"
         with stuck_subscriber("Features", topic, tmp_path, lambda: node.count_subscribers(topic) == 2):
             before_mb = resident_mb(tracker)
@@ -43,6 +44,14 @@ def test_a_subscriber_that_is_stuck_holds_up_nobody(
             sent_mb = FRAMES * len(features.descriptors) / 1e6
             assert resident_mb(tracker) - before_mb < sent_mb / 2
         assert tracker.counters() == (FRAMES + 10, FRAMES + 10, 0, 0)
+        assert publishing_share(tracker, 10) < 5 * undisturbed + 0.25, "as fast as before, beside the inference"
+
+
+def publishing_share(tracker: TrackerBench, after: int) -> float:
+    """The median time to publish an image's results, of that for its inference, of the images after the first few."""
+    statuses = tracker.station.messages("/tracker/status")
+    shares = [one.publish_ms / one.inference_ms for one in statuses if one.processed > max(after, 1)]
+    return float(np.median(shares))
 
 
 def test_a_hundred_images_per_second_at_a_node_that_manages_a_few(

@@ -89,7 +89,8 @@ def test_signals_during_the_first_imports(tmp_path: Path, node: str, number: sig
             wait_until(lambda: "numpy" in maps.read_text() or "rclpy" in maps.read_text(), "an import that takes long")
             process.send_signal(number)
             taken_s = elapsed_s(lambda: process.wait(TIMEOUT_S))
-            assert process.returncode in (0, 1), "1 where the missing input was noticed first"
+            codes = (0, 1) if node == "player" else (0,)  # 1 where its missing input was noticed first
+            assert process.returncode in codes
         return taken_s
 
     require_exit_in_time(attempt, tmp_path)

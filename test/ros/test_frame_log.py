@@ -146,6 +146,17 @@ def test_nothing_is_made_without_a_log(log: FrameLog) -> None:
     assert log.finding().warning == ""
 
 
+def test_another_length_of_the_queue_begins_no_other_file(log: FrameLog, tmp_path: Path) -> None:
+    path = tmp_path / "run.csv"
+    log.use(LogConfig(str(path)))
+    offer(log, entry(0))
+    log.use(LogConfig(str(path), queue_size=7))
+    offer(log, entry(1))
+    log.stop()
+    assert len(rows_of(path)) == 2
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_another_file_while_it_runs(log: FrameLog, tmp_path: Path) -> None:
     first, second = LogConfig(str(tmp_path / "run.csv")), LogConfig(str(tmp_path / "other.mcap"))
     log.use(first)

@@ -24,6 +24,17 @@ def test_more_places_keep_the_order_and_drop_the_oldest() -> None:
     assert [mailbox.take() for _ in range(3)] == [2, 3, 4]
 
 
+def test_a_smaller_one_drops_the_oldest() -> None:
+    mailbox: Mailbox[int] = Mailbox(3)
+    for item in (1, 2, 3):
+        mailbox.put(item)
+    assert mailbox.resize(2) == 1
+    assert mailbox.put(4) == 1
+    assert mailbox.resize(4) == 0
+    assert mailbox.put(5) == 0
+    assert [mailbox.take() for _ in range(3)] == [3, 4, 5]
+
+
 def test_closing_ends_a_wait_and_drops_what_is_left() -> None:
     mailbox: Mailbox[int] = Mailbox(2)
     taken: list[int | None] = []

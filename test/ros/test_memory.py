@@ -38,9 +38,19 @@ def test_the_process_has_its_resident_memory() -> None:
 def test_cuda_memory_is_that_of_the_device_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "memory_allocated", {"cuda:1": 3_000_000}.__getitem__)
     monkeypatch.setattr(torch.cuda, "memory_reserved", {"cuda:1": 8_400_000}.__getitem__)
-    values = memory_values("cuda:1")
+    values = memory_values("cuda:1", 120_000_000)
     assert (values["cuda_allocated_mb"], values["cuda_reserved_mb"]) == ("3.0", "8.4")
+    assert values["cuda_engine_mb"] == "120.0"
     assert set(memory_values("cpu")) == {"rss_mb"}
+
+
+def test_a_lost_device_has_nothing_to_give_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "empty_cache", lost)
+    release_memory()
+
+
+def lost() -> None:
+    raise RuntimeError("CUDA error: unspecified launch failure")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

@@ -88,6 +88,19 @@ def test_states_follow_the_node_s_phases(phase: Phase, expected: TrackerState) -
     assert (state(monitor), monitor.failure) == (expected, "")
 
 
+def test_a_refused_calibration_is_of_the_configuration_that_met_it() -> None:
+    monitor = Monitor()
+    for phase in (Phase.LOADING, Phase.INACTIVE, Phase.ACTIVE):
+        monitor.enter(phase)
+    monitor.calibration_refused("K is zero")
+    for phase in (Phase.INACTIVE, Phase.UNCONFIGURED):
+        monitor.enter(phase)
+        assert monitor.calibration_error == "K is zero"
+    monitor.enter(Phase.LOADING)  # from a file, now
+    assert not monitor.calibration_error
+    assert monitor.calibrations_refused == 1
+
+
 def test_a_bad_image_is_no_error_of_the_node() -> None:
     monitor = Monitor()
     monitor.enter(Phase.ACTIVE)

@@ -46,6 +46,7 @@ OVERRIDES = {
     "/tracker/matches.publisher": {"depth": "2"},
     "/tracker/status.publisher": {"depth": "3"},
     "/tracker/debug_image.publisher": {"reliability": "best_effort"},
+    "/diagnostics.publisher": {"reliability": "best_effort"},
     "/imag.subscription": {"depth": "3"},
 }
 
@@ -88,8 +89,12 @@ def test_overrides_of_every_topic(ros_context: Any, tmp_path: Path, textured_ima
             wait_until(lambda: bool(late), "the last tracks, for who comes late")
             profiles = {
                 topic: node.get_publishers_info_by_topic(topic)[0].qos_profile
-                for topic in ("/tracker/features", "/tracker/tracks", "/tracker/debug_image", "/tracker/status")
+                for topic in (
+                    *("/tracker/features", "/tracker/tracks", "/tracker/debug_image", "/tracker/status"),
+                    "/diagnostics",
+                )
             }
+            assert profiles["/diagnostics"].reliability == ReliabilityPolicy.BEST_EFFORT
             assert profiles["/tracker/features"].reliability == ReliabilityPolicy.BEST_EFFORT
             assert profiles["/tracker/debug_image"].reliability == ReliabilityPolicy.BEST_EFFORT
             assert profiles["/tracker/tracks"].durability == DurabilityPolicy.TRANSIENT_LOCAL

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("aliked_msgs.msg._features", reason="aliked_msgs is not built: source env.sh")
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from node_harness import Station
+from node_harness import TIMEOUT_S, Station
 
 from aliked_ros.ros.finding import Finding
 from aliked_ros.ros.monitor import Monitor
@@ -29,6 +31,36 @@ def test_a_transport_that_loses_images(monkeypatch: pytest.MonkeyPatch, transpor
     assert bool(transport_warning()) == bool(warning)
     assert warning in transport_warning()
     assert "\n" not in transport_warning()
+
+
+def test_who_sees_less_does_not_speak_last(ros_context: Any) -> None:
+    """Of two threads that publish the status at once, the one that saw more counts must not be overtaken."""
+    station, monitor = Station(ros_context), Monitor()
+    try:
+        reporter = Reporter(station.node, monitor)
+        published: list[int] = []
+        is_in_hand, may_go_on = threading.Event(), threading.Event()
+
+        def publish(message: Any) -> None:
+            if not is_in_hand.is_set():
+                is_in_hand.set()
+                may_go_on.wait(TIMEOUT_S)
+            published.append(message.received)
+
+        reporter._status = SimpleNamespace(publish=publish)
+        first, second = (threading.Thread(target=reporter.publish_status) for _ in range(2))
+        first.start()
+        assert is_in_hand.wait(TIMEOUT_S)
+        monitor.received()
+        second.start()
+        second.join(0.3)  # it would have spoken by then
+        may_go_on.set()
+        first.join(TIMEOUT_S)
+        second.join(TIMEOUT_S)
+        assert published == sorted(published)
+        assert published[-1] == 1
+    finally:
+        station.close()
 
 
 def test_diagnostics_have_all_that_is_wrong_the_worst_first(ros_context: Any) -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("aliked_msgs.msg._features", reason="aliked_msgs is not built: source env.sh")
@@ -32,6 +34,7 @@ from node_harness import (
 )
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.qos import ReliabilityPolicy
 
 from aliked_msgs.msg import TrackerStatus
 from aliked_ros.ros.child import NodeProcess
@@ -104,6 +107,32 @@ def test_a_failed_configuration_can_be_mended(ros_context: Any, tmp_path: Path) 
         assert change(station, Transition.TRANSITION_CLEANUP)
         assert station.set_parameters("/tracker", model="aliked-n16").successful
         assert change(station, Transition.TRANSITION_CONFIGURE)
+
+
+def test_diagnostics_go_on_while_a_service_has_it_configured(ros_context: Any, tmp_path: Path) -> None:
+    with unconfigured(ros_context, tmp_path) as tracker:
+        diagnosed(tracker)
+        assert change(tracker.station, Transition.TRANSITION_CONFIGURE)
+        assert diagnosed(tracker)[0] == "inactive"
+        told = [(array.status[0].message, array.status[0].level) for array in tracker.station.messages("/diagnostics")]
+        assert ("loading the network", DiagnosticStatus.OK) in told
+
+
+def test_the_images_qos_follows_what_is_changed_between_configurations(
+    ros_context: Any, tmp_path: Path, textured_image: np.ndarray
+) -> None:
+    with unconfigured(ros_context, tmp_path) as tracker:
+        for every in (False, True, False):
+            assert tracker.station.set_parameters("/tracker", process_every_frame=every).successful
+            assert change(tracker.station, Transition.TRANSITION_CONFIGURE)
+            assert change(tracker.station, Transition.TRANSITION_ACTIVATE)
+            tracker.wait_until_connected()
+            (info,) = tracker.station.node.get_subscriptions_info_by_topic("/image")
+            expected = ReliabilityPolicy.RELIABLE if every else ReliabilityPolicy.BEST_EFFORT
+            assert info.qos_profile.reliability == expected
+            assert tracker.track(textured_image).num_features > 0
+            assert change(tracker.station, Transition.TRANSITION_DEACTIVATE)
+            assert change(tracker.station, Transition.TRANSITION_CLEANUP)
 
 
 def diagnosed(tracker: TrackerBench) -> tuple[str, bytes, int]:
@@ -252,14 +281,46 @@ def resident_mb(tracker: TrackerBench) -> float:
     return float(next(pair.value for pair in values if pair.key == "rss_mb"))
 
 
-def test_who_manages_the_node_before_its_autostart_keeps_it(ros_context: Any, capfd: Any) -> None:
-    values = {"model": "aliked-t16", "device": "cpu", "warmup_width": 0}
+@contextmanager
+def node_here(context: Any, **parameters: Any) -> Iterator[TrackerNode]:
+    """A tracker in this process, which nobody spins."""
+    values = {"model": "aliked-t16", "device": "cpu", "warmup_width": 0, **parameters}
     overrides = [Parameter(name, value=value) for name, value in values.items()]
-    node = TrackerNode(context=ros_context, parameter_overrides=overrides)
+    node = TrackerNode(context=context, parameter_overrides=overrides)
     try:
+        yield node
+    finally:
+        node.close()
+
+
+def test_a_lost_device_does_not_hinder_another_configuration(ros_context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost() -> None:
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+    monkeypatch.setattr(torch.cuda, "empty_cache", lost)
+    with node_here(ros_context) as node:
+        for _ in range(2):
+            assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+            assert node.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
+
+
+def test_a_configuration_that_fails_late_leaves_nothing_behind(ros_context: Any, monkeypatch: Any) -> None:
+    bad = {"cameras": ["left", "right"], "qos_overrides./tracker/right/debug_image.publisher.depth": 0}
+
+    def left() -> tuple[set[str], int]:
+        threads = sum(thread.name == "debug view" for thread in threading.enumerate())
+        return {publisher.topic_name for publisher in node.publishers}, threads
+
+    with node_here(ros_context, **bad) as node:
+        before = left()
+        for _ in range(2):
+            assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+            assert left() == before
+
+
+def test_who_manages_the_node_before_its_autostart_keeps_it(ros_context: Any, capfd: Any) -> None:
+    with node_here(ros_context) as node:
         assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
         node.start()
         assert "autostart is over: somebody else manages this node" in capfd.readouterr().err
         assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
-    finally:
-        node.close()

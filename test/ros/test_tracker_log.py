@@ -98,7 +98,7 @@ def test_a_killed_tracker_leaves_what_it_wrote(ros_context: Any, tmp_path: Path,
         station.close()
 
 
-def test_a_full_disk_delays_no_image(ros_context: Any, tmp_path: Path, textured_image: np.ndarray) -> None:
+def test_a_full_disk_costs_no_image(ros_context: Any, tmp_path: Path, textured_image: np.ndarray) -> None:
     with small_disk(tmp_path / "disk", 256) as disk:
         fill(disk)
         with running_tracker(ros_context, tmp_path, **FAST, log__path=disk / "run.csv") as tracker:
