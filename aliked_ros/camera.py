@@ -15,6 +15,8 @@ from aliked_ros.errors import CalibrationError
 # How many coefficients each ROS distortion model may carry (sensor_msgs/distortion_models.hpp, OpenCV calib3d).
 _COEFFICIENT_COUNTS = {"plumb_bob": (0, 4, 5), "rational_polynomial": (8, 12, 14), "equidistant": (4,)}
 _GRID = 9  # pixels along each side of the image at which distortion is tried
+_TRIED_FISHEYE_RAD = 1.2  # from the axis, as far as the focal length alone tells
+_FISHEYE_ROUNDS = 12  # of Newton's method; it doubles the digits in each
 _MAX_RETURN_PX = 1.0  # from a pixel to its ray and back
 _MIN_INVERTIBLE = 0.5  # share of the pixels that must come back
 _MIN_BENT = 0.5  # of the tangent that a pixel would have without distortion, as a median
@@ -70,18 +72,24 @@ class Camera:
     def _check_distortion(self) -> None:
         """A wide lens's model may fold over in the corners, but not where most of the image is.
 
-        A fisheye's image may end before the corners, and what it sees aside is on no plane z = 1: its middle counts.
+        Of a fisheye only what is well in front of it counts: aside there are no rays on the plane z = 1, and its image
+        may end long before the corners.
         """
         is_fisheye = self.distortion_model == "equidistant"
-        margin, part = (0.25, "the image's middle") if is_fisheye else (0.0, "the image")
-        x, y = np.meshgrid(*(np.linspace(margin, 1 - margin, _GRID) * (size - 1) for size in (self.width, self.height)))
+        x, y = np.meshgrid(*(np.linspace(0, size - 1, _GRID) for size in (self.width, self.height)))
         pixels = np.stack([x.ravel(), y.ravel()], 1)
+        straight = np.hypot((pixels[:, 0] - self.cx) / self.fx, (pixels[:, 1] - self.cy) / self.fy)
+        part = "the image"
+        if is_fisheye:
+            is_in_front = straight < _TRIED_FISHEYE_RAD
+            pixels, straight, part = pixels[is_in_front], straight[is_in_front], "what lies in front of the camera"
+        if len(pixels) < _GRID:
+            return  # a cut-out from the edge
         with np.errstate(all="ignore"):
             distances = np.hypot(*self._undistorted(pixels).T)
             if is_fisheye:
                 distances = np.arctan(distances)
             share = float(np.isfinite(self.normalise(pixels.astype(np.float32))).all(1).mean())
-            straight = np.hypot((pixels[:, 0] - self.cx) / self.fx, (pixels[:, 1] - self.cy) / self.fy)
             bent = float(np.median(distances) / max(float(np.median(straight)), 1e-9))
         remedy = "calibrate the camera, and look for coefficients in another order or of another model"
         if share < _MIN_INVERTIBLE:
@@ -129,13 +137,12 @@ class Camera:
         return np.asarray(rays, np.float32)
 
     def _undistorted(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What OpenCV makes of pixels (N, 2), right or not: its iterations may end anywhere."""
-        points = np.ascontiguousarray(pixels, np.float64).reshape(-1, 1, 2)
-        coefficients = np.array(self.distortion, np.float64)
+        """Rays (N, 2) of pixels (N, 2), right or not: the iterations may end anywhere."""
         if self.distortion_model == "equidistant":
-            result = cv2.fisheye.undistortPoints(points, self.matrix, coefficients)
-        else:
-            result = _undistort(points, self.matrix, coefficients)
+            centred = (pixels - (self.cx, self.cy)) / (self.fx, self.fy)
+            return _undistort_fisheye(centred, np.array(self.distortion, np.float64))
+        points = np.ascontiguousarray(pixels, np.float64).reshape(-1, 1, 2)
+        result = _undistort(points, self.matrix, np.array(self.distortion, np.float64))
         return np.asarray(result.reshape(-1, 2), np.float64)
 
     def project(self, points_xyz: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -159,6 +166,24 @@ def _undistort(
     if hasattr(cv2, "undistortPointsIter"):  # OpenCV 4; version 5 merged it into undistortPoints
         return np.asarray(cv2.undistortPointsIter(points, matrix, coefficients, None, None, criteria))
     return np.asarray(cv2.undistortPoints(points, matrix, coefficients, None, None, None, criteria))
+
+
+def _undistort_fisheye(centred: NDArray[np.float64], coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rays (N, 2) of the equidistant model (Kannala and Brandt, PAMI 2006, eq. 6; odd powers to the ninth).
+
+    OpenCV's own inverse takes every distance beyond pi / 2 for pi / 2, which lenses reach at less than 90 degrees.
+    """
+    distance = np.hypot(*centred.T)
+    angle = np.minimum(distance, 1.5)
+    powers = np.arange(len(coefficients) + 1)
+    factors = np.concatenate([[1.0], coefficients])
+    with np.errstate(all="ignore"):
+        for _ in range(_FISHEYE_ROUNDS):
+            squares = angle[:, None] ** (2 * powers)
+            value, slope = angle * (squares @ factors), squares @ (factors * (2 * powers + 1))
+            angle = angle - (value - distance) / slope
+        stretch = np.where(distance > 1e-9, np.tan(angle) / np.maximum(distance, 1e-9), 1.0)
+    return np.asarray(centred * stretch[:, None], np.float64)
 
 
 # Intrinsics of the TUM RGB-D benchmark's three Kinects (Sturm et al., IROS 2012, calibration page).

@@ -53,6 +53,38 @@ def test_what_a_fisheye_sees_beside_and_behind_itself_has_no_coordinates(distort
     np.testing.assert_allclose(camera.project(np.c_[rays[known], np.ones(known.sum())]), pixels[known], atol=0.02)
 
 
+@pytest.mark.parametrize(
+    ("size", "focal", "centre"),
+    [
+        ((1600, 1200), 191.0, (800.0, 600.0)),
+        ((1280, 800), 137.0, (640.0, 400.0)),
+        ((1920, 960), 270.0, (480.0, 480.0)),
+        ((480, 1920), 500.0, (960.0, 960.0)),
+        ((640, 480), 300.0, (-200.0, 240.0)),
+    ],
+    ids=["180 degrees", "200 degrees", "two beside each other", "a cut-out", "a cut-out beside the axis"],
+)
+def test_an_image_circle_may_lie_anywhere(size: tuple[int, int], focal: float, centre: tuple[float, float]) -> None:
+    camera = Camera(*size, focal, focal, *centre, "equidistant", (0.001, 0.0, 0.0, 0.0))
+    x, y = np.meshgrid(*(np.linspace(0, side - 1, 50) for side in size))
+    pixels = np.stack([x.ravel(), y.ravel()], 1)
+    angle = np.hypot(*((pixels - centre) / focal).T)
+    rays = camera.normalise(pixels[angle < np.radians(85)].astype(np.float32))
+    assert len(rays) > 50
+    assert np.isfinite(rays).all()
+
+
+@pytest.mark.parametrize("distortion", [(0.1, 0.0, 0.0, 0.0), (0.05, 0.02, -0.01, 0.0), (-0.02, 0.003, -0.001, 0.0)])
+def test_a_fisheye_is_inverted_up_to_89_degrees(distortion: tuple[float, ...]) -> None:
+    camera = Camera(1000, 1000, 200.0, 210.0, 500.0, 490.0, "equidistant", distortion)
+    angle, turn = np.meshgrid(np.radians(np.linspace(0, 88.9, 60)), np.linspace(0, 6, 20))
+    rays = (np.tan(angle) * [np.cos(turn), np.sin(turn)]).reshape(2, -1).T
+    pixels = camera.project(np.c_[rays, np.ones(len(rays))])  # OpenCV's
+    found = camera.normalise(pixels.astype(np.float32))
+    np.testing.assert_allclose(np.arctan(np.hypot(*found.T)), np.arctan(np.hypot(*rays.T)), atol=2e-6)
+    np.testing.assert_allclose(found[angle.ravel() < 1.4], rays[angle.ravel() < 1.4], rtol=1e-4, atol=1e-5)
+
+
 def test_where_a_wide_lens_folds_over_there_are_no_coordinates() -> None:
     camera = Camera(640, 480, 400, 400, 320, 240, "plumb_bob", (-0.32, 0, 0, 0))  # no ray comes 273 px from the centre
     corner_side_centre = np.array([[0, 0], [0, 240], [320, 240]], np.float32)
@@ -81,7 +113,10 @@ def test_no_points() -> None:
         ((640, 480, 500, 500, 320, -481), "cy = -481 lies far outside"),
         ((640, 480, 500, 500, 320, 240, "plumb_bob", (50.0, 0, 0, 0)), "leaves 37% of the angle"),
         ((640, 480, 500, 500, 320, 240, "plumb_bob", (-5.0, 0, 0, 0)), "cannot be undone in"),
-        ((640, 480, 300, 300, 320, 240, "equidistant", (-5.0, 0, 0, 0)), "of the image's middle: no lens bends so"),
+        (
+            (640, 480, 300, 300, 320, 240, "equidistant", (-5.0, 0, 0, 0)),
+            "of what lies in front of the camera: no lens bends so",
+        ),
         ((640, 480, 300, 300, 320, 240, "equidistant", (100.0, 0, 0, 0)), "of the angle that the focal length gives"),
         ((640, 480, 500, 500, 320, 240, "plumb_bob", (1e300, 0, 0, 0)), "cannot be undone in 100%"),
     ],

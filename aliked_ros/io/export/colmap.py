@@ -196,6 +196,8 @@ class _Pair:
         reference, current = (camera.normalise(xy[inliers]) for xy in (self._matches.xy_ref, self._matches.xy))
         seen = np.isfinite(np.hstack([reference, current])).all(1)
         reference, current = reference[seen], current[seen]
+        if not len(reference):  # under this calibration
+            return {}
         if self.is_swapped:
             reference, current = current, reference
         points1, points2 = np.asarray(reference, np.float64), np.asarray(current, np.float64)
