@@ -271,7 +271,7 @@ def _transport(context: LaunchContext) -> Actions:
     if not given and not has_transport_modes(os.environ):
         if os.environ.get(variable):
             return []
-        given = "several_machines"
+        given = "one_machine" if os.environ.get("ROS_LOCALHOST_ONLY") == "1" else "several_machines"
     if not given:
         setting = os.environ.get("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
         return [SetEnvironmentVariable("FASTDDS_BUILTIN_TRANSPORTS", setting)]

@@ -66,17 +66,22 @@ def station(ros_context: Any) -> Iterator[Station]:
         ({"ROS_DISTRO": "kilted", "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4"}, {"FASTDDS_BUILTIN_TRANSPORTS": "UDPv4"}),
         ({"ROS_DISTRO": "humble"}, {"FASTRTPS_DEFAULT_PROFILES_FILE": "several_machines.xml"}),
         (
+            {"ROS_DISTRO": "humble", "ROS_LOCALHOST_ONLY": "1"},
+            {"FASTRTPS_DEFAULT_PROFILES_FILE": "one_machine.xml"},
+        ),
+        (
             {"ROS_DISTRO": "humble", "FASTRTPS_DEFAULT_PROFILES_FILE": "/mine.xml"},
             {"FASTRTPS_DEFAULT_PROFILES_FILE": "mine.xml"},
         ),
     ],
-    ids=["kilted", "its environment", "humble", "humble's environment"],
+    ids=["kilted", "its environment", "humble", "humble alone", "humble's environment"],
 )
 def test_the_transport_has_room_for_images(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, str], variables: dict[str, str]
 ) -> None:
     for name in ("FASTDDS_BUILTIN_TRANSPORTS", "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"):
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")  # so that what a launch file sets is taken back
+        monkeypatch.delenv(name)
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     context = LaunchContext()
