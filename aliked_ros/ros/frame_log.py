@@ -108,6 +108,7 @@ class LogWriter:
         self._error = ""
         self._written = 0
         self._unwritten = 0  # by failures
+        self._overflow_lock = threading.Lock()  # the tracker's thread and the executor's
         self._overflowed = 0  # by a queue that was full
         self._overflowed_at_s = float("-inf")
         self._thread = threading.Thread(target=self._run, name="frame log", daemon=True)
@@ -129,10 +130,12 @@ class LogWriter:
     def _leave_out(self, dropped: int) -> None:
         if not dropped:
             return
-        if not self._overflowed:
+        with self._overflow_lock:
+            is_first = not self._overflowed
+            self._overflowed += dropped
+            self._overflowed_at_s = time.monotonic()
+        if is_first:
             self._log.warning(f"{self._path}: the disk is too slow for the log; images are left out of it")
-        self._overflowed += dropped
-        self._overflowed_at_s = time.monotonic()
 
     def finish(self) -> None:
         """Takes no more, and ends when all that waits is written."""

@@ -77,7 +77,7 @@ class TrackerNode(WatchedLifecycleNode):
         self._is_configured = False  # from the beginning of configure to the end of cleanup
         self._is_active = False
         self._is_enabled = True
-        self._is_starting = False
+        self._starter = 0  # the thread that is in start()
         self._is_configuring = False
         self._is_abandoned = False
         self._has_left = False
@@ -121,7 +121,7 @@ class TrackerNode(WatchedLifecycleNode):
         Raises:
             Exception: whatever made a transition fail, such as a WeightsError.
         """
-        self._is_starting = True
+        self._starter = threading.get_ident()
         for transition in (self.trigger_configure, self.trigger_activate):
             if transition() == TransitionCallbackReturn.SUCCESS:
                 continue
@@ -129,7 +129,7 @@ class TrackerNode(WatchedLifecycleNode):
                 raise self._failure
             self.get_logger().warning("autostart is over: somebody else manages this node; set autostart to false")
             break
-        self._is_starting = False
+        self._starter = 0
 
     def close(self) -> None:
         """Finishes the images in hand, ends the threads and leaves the graph."""
@@ -191,7 +191,7 @@ class TrackerNode(WatchedLifecycleNode):
                 self._failure = error
                 self._release()
                 self._publish_status()
-                if not self._is_starting:  # else whoever called start() says so
+                if threading.get_ident() != self._starter:  # else whoever called start() says so
                     self.get_logger().error(one_line(error))
                 # A failed activation would leave an inactive node, which has to have a network.
                 return TransitionCallbackReturn.FAILURE if change == self._configure else TransitionCallbackReturn.ERROR
@@ -240,7 +240,7 @@ class TrackerNode(WatchedLifecycleNode):
                 done.wait(PERIOD_S)
 
         thread = threading.Thread(target=report, name="reports", daemon=True)
-        if not self._is_starting:
+        if threading.get_ident() != self._starter:
             thread.start()
         try:
             yield

@@ -153,7 +153,9 @@ class WatchedNode(Node):  # type: ignore[misc]  # rclpy may not be installed whe
     def _look_at(self, side: _Side) -> list[str]:
         """A line for each partner that does not fit; with the last one the suspicion ends."""
         misfits = self._misfits(side)
-        since_s = self._suspects.pop(side)
+        since_s = self._suspects.pop(side, None)
+        if since_s is None:
+            return []  # another thread has ended the topic
         # The event comes before the graph has the partner, and the partner before its node's name.
         is_known = time.monotonic() - since_s > _WAIT_FOR_A_NAME_S
         if misfits or not is_known:
