@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.polynomial.polynomial import polyval
 from numpy.typing import NDArray
 
 from aliked_ros.errors import CalibrationError
@@ -16,7 +17,8 @@ from aliked_ros.errors import CalibrationError
 _COEFFICIENT_COUNTS = {"plumb_bob": (0, 4, 5), "rational_polynomial": (8, 12, 14), "equidistant": (4,)}
 _GRID = 9  # pixels along each side of the image at which distortion is tried
 _TRIED_FISHEYE_RAD = 1.2  # from the axis, as far as the focal length alone tells
-_FISHEYE_ROUNDS = 12  # of Newton's method; it doubles the digits in each
+_FISHEYE_ROUNDS = 12  # of Newton's method at most; it doubles the digits in each
+_FISHEYE_STEP_RAD = 1e-6  # the next is about the square of the last
 _MAX_RETURN_PX = 1.0  # from a pixel to its ray and back
 _MIN_INVERTIBLE = 0.5  # share of the pixels that must come back
 _MIN_BENT = 0.5  # of the tangent that a pixel would have without distortion, as a median
@@ -175,13 +177,15 @@ def _undistort_fisheye(centred: NDArray[np.float64], coefficients: NDArray[np.fl
     """
     distance = np.hypot(*centred.T)
     angle = np.minimum(distance, 1.5)
-    powers = np.arange(len(coefficients) + 1)
     factors = np.concatenate([[1.0], coefficients])
+    slopes = factors * np.arange(1, 2 * len(factors), 2)
     with np.errstate(all="ignore"):
         for _ in range(_FISHEYE_ROUNDS):
-            squares = angle[:, None] ** (2 * powers)
-            value, slope = angle * (squares @ factors), squares @ (factors * (2 * powers + 1))
-            angle = angle - (value - distance) / slope
+            square = angle * angle
+            step = (angle * polyval(square, factors) - distance) / polyval(square, slopes)
+            angle = angle - step
+            if not (np.abs(step) > _FISHEYE_STEP_RAD).any():  # NaN stays
+                break
         stretch = np.where(distance > 1e-9, np.tan(angle) / np.maximum(distance, 1e-9), 1.0)
     return np.asarray(centred * stretch[:, None], np.float64)
 
