@@ -15,7 +15,7 @@ from aliked_ros.errors import CalibrationError
 
 # How many coefficients each ROS distortion model may carry (sensor_msgs/distortion_models.hpp, OpenCV calib3d).
 _COEFFICIENT_COUNTS = {"plumb_bob": (0, 4, 5), "rational_polynomial": (8, 12, 14), "equidistant": (4,)}
-_GRID = 9  # pixels along each side of the image at which distortion is tried
+_GRID = 9  # pixels along each side of what is looked at, at which distortion is tried
 _TRIED_FISHEYE_RAD = 1.2  # from the axis, as far as the focal length alone tells
 _FISHEYE_ROUNDS = 12  # of Newton's method at most; it doubles the digits in each
 _FISHEYE_STEP_RAD = 1e-6  # the next is about the square of the last
@@ -78,15 +78,16 @@ class Camera:
         may end long before the corners.
         """
         is_fisheye = self.distortion_model == "equidistant"
-        x, y = np.meshgrid(*(np.linspace(0, size - 1, _GRID) for size in (self.width, self.height)))
+        reach, part = (_TRIED_FISHEYE_RAD, "what lies in front of the camera") if is_fisheye else (np.inf, "the image")
+        x, y = np.meshgrid(
+            np.linspace(*_span(self.cx, reach * self.fx, self.width), _GRID),
+            np.linspace(*_span(self.cy, reach * self.fy, self.height), _GRID),
+        )
         pixels = np.stack([x.ravel(), y.ravel()], 1)
         straight = np.hypot((pixels[:, 0] - self.cx) / self.fx, (pixels[:, 1] - self.cy) / self.fy)
-        part = "the image"
-        if is_fisheye:
-            is_in_front = straight < _TRIED_FISHEYE_RAD
-            pixels, straight, part = pixels[is_in_front], straight[is_in_front], "what lies in front of the camera"
+        pixels, straight = pixels[straight < reach], straight[straight < reach]
         if len(pixels) < _GRID:
-            return  # a cut-out from the edge
+            return  # a cut-out that shows next to nothing of it
         with np.errstate(all="ignore"):
             distances = np.hypot(*self._undistorted(pixels).T)
             if is_fisheye:
@@ -158,6 +159,12 @@ class Camera:
         else:
             pixels, _ = cv2.projectPoints(points, zero, zero, self.matrix, coefficients)
         return np.asarray(pixels.reshape(-1, 2), np.float64)
+
+
+def _span(centre: float, reach: float, size: int) -> tuple[float, float]:
+    """The pixels of a row or column that are so near its principal point, first and last."""
+    first, last = np.clip((centre - reach, centre + reach), 0, size - 1)
+    return float(first), float(last)
 
 
 def _undistort(

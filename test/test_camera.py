@@ -74,7 +74,15 @@ def test_an_image_circle_may_lie_anywhere(size: tuple[int, int], focal: float, c
     assert np.isfinite(rays).all()
 
 
-@pytest.mark.parametrize("distortion", [(0.1, 0.0, 0.0, 0.0), (0.05, 0.02, -0.01, 0.0), (-0.02, 0.003, -0.001, 0.0)])
+@pytest.mark.parametrize(
+    "distortion",
+    [
+        (0.1, 0.0, 0.0, 0.0),
+        (0.05, 0.02, -0.01, 0.0),
+        (-0.02, 0.003, -0.001, 0.0),
+        (-1 / 24, 1 / 1920, -1 / 322560, 0.0),  # an equisolid lens, 2 sin(angle / 2)
+    ],
+)
 def test_a_fisheye_is_inverted_up_to_89_degrees(distortion: tuple[float, ...]) -> None:
     camera = Camera(1000, 1000, 200.0, 210.0, 500.0, 490.0, "equidistant", distortion)
     angle, turn = np.meshgrid(np.radians(np.linspace(0, 88.9, 60)), np.linspace(0, 6, 20))
@@ -118,6 +126,8 @@ def test_no_points() -> None:
             "of what lies in front of the camera: no lens bends so",
         ),
         ((640, 480, 300, 300, 320, 240, "equidistant", (100.0, 0, 0, 0)), "of the angle that the focal length gives"),
+        ((640, 480, 20, 20, 320, 240, "equidistant", (100.0, 0, 0, 0)), "of the angle that the focal length gives"),
+        ((640, 480, 20, 20, 320, 240, "equidistant", (-5.0, 0, 0, 0)), "of what lies in front of the camera"),
         ((640, 480, 500, 500, 320, 240, "plumb_bob", (1e300, 0, 0, 0)), "cannot be undone in 100%"),
     ],
 )
