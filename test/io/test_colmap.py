@@ -132,6 +132,16 @@ def test_the_geometry_fits_the_keypoints_that_colmap_reads(kind: ModelType, newe
     read.close()
 
 
+def test_without_a_ray_under_this_calibration_the_geometry_has_no_pose(tmp_path: Path) -> None:
+    beside = Camera(640, 480, 20.0, 20.0, 1000.0, 239.0, "equidistant", (0.0,) * 4)  # its circle lies beside the image
+    matches = two_views(ModelType.ESSENTIAL)
+    write_two_views(tmp_path / "x.db", matches, beside, newest_first=False)
+    geometry = opened(tmp_path / "x.db").read_two_view_geometry(1, 2)
+    assert geometry.config == pycolmap.TwoViewGeometryConfiguration.CALIBRATED
+    np.testing.assert_allclose(geometry.E, matches.model.matrix)
+    assert geometry.cam2_from_cam1 is None
+
+
 DISTORTED = {
     "pinhole": CAMERA,
     "four": Camera(640, 480, 500.0, 510.0, 321.0, 239.0, "plumb_bob", (-0.2, 0.05, 1e-3, -2e-3)),
