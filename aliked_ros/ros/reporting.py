@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,7 @@ from aliked_ros.transport import examine_transport
 
 if TYPE_CHECKING:
     from aliked_ros.engine.base import EngineInfo
+    from aliked_ros.frontend.extractor import Extractor
 
 PERIOD_S = 1.0
 _OUT_OF_STEP_IMAGES = 3  # alone in an interval, and none together, before it is worth a warning
@@ -185,6 +188,79 @@ class Reporter:
             "warnings": "; ".join(self._warnings),
             "faults": "; ".join(info.faults),
         }
+
+
+class Reports:
+    """The monitors of all cameras of a node, and what is published of them.
+
+    Args:
+        node: publishes.
+        cameras: their names; an empty one where there is but one without a name.
+    """
+
+    def __init__(self, node: Node, cameras: Sequence[str]) -> None:
+        self._node = node
+        self.monitors = tuple(Monitor() for _ in cameras)
+        self._reporters = [Reporter(node, *pair) for pair in zip(self.monitors, cameras, strict=True)]
+
+    @property
+    def phase(self) -> Phase:
+        """What the node is doing."""
+        return self.monitors[0].phase
+
+    def watch(self, source: FindingSource, camera: int | None = None) -> None:
+        """Has something more reported, of one camera or with each; it is asked in the executor's thread."""
+        for reporter in self._reporters if camera is None else (self._reporters[camera],):
+            reporter.watch(source)
+
+    def enter(self, phase: Phase, failure: str = "") -> None:
+        """From now on the node does this; with why it came to that, where something failed."""
+        for monitor in self.monitors:
+            monitor.enter(phase, failure)
+
+    def set_engine(self, extractor: Extractor | None) -> tuple[str, ...]:
+        """Has the reports tell what runs; returns what people should know about it."""
+        warnings = () if extractor is None else tuple(filter(None, (transport_warning(), *extractor.info.warnings)))
+        for reporter in self._reporters:
+            reporter.set_engine(None if extractor is None else extractor.info, warnings)
+            reporter.set_engine_memory(0 if extractor is None else extractor.memory_bytes)
+        return warnings
+
+    def after_image(self, camera: int, extractor: Extractor) -> None:
+        """Publishes a camera's status; the engine may be another one when a device has failed."""
+        reporter = self._reporters[camera]
+        if not reporter.engine_is(extractor.info):
+            self.set_engine(extractor)
+        reporter.set_engine_memory(extractor.memory_bytes)  # grows with the first image of a size
+        reporter.publish_status()
+
+    def publish_status(self) -> None:
+        """Publishes every camera's status now; from any thread."""
+        for reporter in self._reporters:
+            reporter.publish_status()
+
+    @contextmanager
+    def going_on(self, is_abandoned: Callable[[], bool]) -> Iterator[None]:
+        """Has a thread of its own report while the executor's is busy; not once the node is abandoned."""
+        done = threading.Event()
+
+        def report() -> None:
+            while not (done.is_set() or is_abandoned()):
+                try:
+                    for reporter in self._reporters:
+                        reporter.report()
+                except Exception:  # noqa: BLE001  an abandoned node's publishers end while they are in use
+                    if not is_abandoned():
+                        self._node.get_logger().error(f"no report while the node is busy\n{traceback.format_exc()}")
+                done.wait(PERIOD_S)
+
+        thread = threading.Thread(target=report, name="reports", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
 
 def transport_warning() -> str:

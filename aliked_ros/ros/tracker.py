@@ -12,8 +12,8 @@ import functools
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from rclpy.lifecycle import TransitionCallbackReturn
@@ -27,7 +27,6 @@ from aliked_ros.ros.finding import Finding
 from aliked_ros.ros.frame_log import FrameLog
 from aliked_ros.ros.load_control import LoadControl
 from aliked_ros.ros.memory import release_memory
-from aliked_ros.ros.monitor import Monitor
 from aliked_ros.ros.node_config import (
     TRACKER_GROUPS,
     LogConfig,
@@ -40,7 +39,7 @@ from aliked_ros.ros.phase import Phase
 from aliked_ros.ros.pipeline import Pipeline
 from aliked_ros.ros.pipeline_builder import PipelineBuilder
 from aliked_ros.ros.process import SpinThread, one_line, run
-from aliked_ros.ros.reporting import PERIOD_S, Reporter, transport_warning
+from aliked_ros.ros.reporting import Reports
 from aliked_ros.ros.signals import end_process, exit_in_time
 from aliked_ros.ros.stereo import StereoMatcher
 from aliked_ros.ros.usage import Usage
@@ -77,7 +76,7 @@ class TrackerNode(WatchedLifecycleNode):
         self._is_configured = False  # from the beginning of configure to the end of cleanup
         self._is_active = False
         self._is_enabled = True
-        self._starter = 0  # the thread that is in start()
+        self._starter: int | None = None  # the thread that is in start()
         self._is_configuring = False
         self._is_abandoned = False
         self._has_left = False
@@ -90,16 +89,13 @@ class TrackerNode(WatchedLifecycleNode):
         names = self._settings.get(TrackerNodeConfig).camera_names
         self._cameras = [CameraName(index, name) for index, name in enumerate(names)]
         self._next_numbers: list[FrameNumber] = []  # by camera, once there have been some
-        self._monitors = [Monitor() for _ in names]
-        self._reporters = [Reporter(self, *pair) for pair in zip(self._monitors, names, strict=True)]
+        self._reports = Reports(self, names)
         self._frame_log = FrameLog(self.get_logger())
         self._load = LoadControl(self, self._load_settings, self._apply_parameters)
-        for camera, reporter in enumerate(self._reporters):
-            reporter.watch(functools.partial(self._images_finding, camera))
-            reporter.watch(self.qos_finding)
-            reporter.watch(self._load.finding)
-            reporter.watch(self._frame_log.finding)
-            reporter.watch(self._stereo_finding)
+        for camera in range(len(names)):
+            self._reports.watch(functools.partial(self._images_finding, camera), camera)
+        for source in (self.qos_finding, self._load.finding, self._frame_log.finding, self._stereo_finding):
+            self._reports.watch(source)
         self._commands = [
             self.create_service(Trigger, "~/reset", self._on_reset),
             self.create_service(SetBool, "~/enable", self._on_enable),
@@ -122,14 +118,16 @@ class TrackerNode(WatchedLifecycleNode):
             Exception: whatever made a transition fail, such as a WeightsError.
         """
         self._starter = threading.get_ident()
-        for transition in (self.trigger_configure, self.trigger_activate):
-            if transition() == TransitionCallbackReturn.SUCCESS:
-                continue
-            if self._failure is not None:
-                raise self._failure
-            self.get_logger().warning("autostart is over: somebody else manages this node; set autostart to false")
-            break
-        self._starter = 0
+        try:
+            for transition in (self.trigger_configure, self.trigger_activate):
+                if transition() == TransitionCallbackReturn.SUCCESS:
+                    continue
+                if self._failure is not None:
+                    raise self._failure
+                self.get_logger().warning("autostart is over: somebody else manages this node; set autostart to false")
+                break
+        finally:
+            self._starter = None
 
     def close(self) -> None:
         """Finishes the images in hand, ends the threads and leaves the graph."""
@@ -190,8 +188,8 @@ class TrackerNode(WatchedLifecycleNode):
             except AlikedError as error:
                 self._failure = error
                 self._release()
-                self._publish_status()
-                if threading.get_ident() != self._starter:  # else whoever called start() says so
+                self._reports.publish_status()
+                if not self._is_in_start:  # else whoever called start() says so
                     self.get_logger().error(one_line(error))
                 # A failed activation would leave an inactive node, which has to have a network.
                 return TransitionCallbackReturn.FAILURE if change == self._configure else TransitionCallbackReturn.ERROR
@@ -203,51 +201,32 @@ class TrackerNode(WatchedLifecycleNode):
                 self._is_configuring = False  # before the question, so that abandon() is not wrong about the answer
                 if self._is_abandoned:
                     threading.Event().wait()
-        self._publish_status()
+        self._reports.publish_status()
         return TransitionCallbackReturn.SUCCESS
+
+    @property
+    def _is_in_start(self) -> bool:
+        return threading.get_ident() == self._starter
 
     def _configure(self) -> None:
         self._is_configured, self._failure = True, None
-        self._enter(Phase.LOADING)
-        self._publish_status()
+        self._reports.enter(Phase.LOADING)
+        self._reports.publish_status()
         self.get_logger().debug("loading the network")
-        builder = PipelineBuilder(self, self._settings, self._cameras, self._monitors, self._frame_log)
-        with self._reports_meanwhile():
+        builder = PipelineBuilder(self, self._settings, self._cameras, self._reports.monitors, self._frame_log)
+        # Somebody else's request to configure keeps the executor's thread busy.
+        is_executor_busy = not self._is_in_start
+        with self._reports.going_on(lambda: self._is_abandoned) if is_executor_busy else nullcontext():
             loaded = builder.load()
         extractor = loaded.extractor
-        for warning in self._report_engine(extractor):
+        for warning in self._reports.set_engine(extractor):
             self.get_logger().warning(warning)
         self._extractor = extractor
         self._pipeline, self._stereo = builder.build(
-            loaded, lambda camera: self._after_image(camera, extractor), self._next_numbers
+            loaded, lambda camera: self._reports.after_image(camera, extractor), self._next_numbers
         )
         self._load.watch(self._pipeline.flow)
-        self._enter(Phase.INACTIVE)
-
-    @contextmanager
-    def _reports_meanwhile(self) -> Iterator[None]:
-        """Has reports go on while a transition that somebody else asked for keeps the executor's thread busy."""
-        done = threading.Event()
-
-        def report() -> None:
-            while not (done.is_set() or self._is_abandoned):
-                try:
-                    for reporter in self._reporters:
-                        reporter.report()
-                except Exception:  # noqa: BLE001  an abandoned node's publishers end while they are in use
-                    if not self._is_abandoned:
-                        self.get_logger().error(f"no report while the network is loaded\n{traceback.format_exc()}")
-                done.wait(PERIOD_S)
-
-        thread = threading.Thread(target=report, name="reports", daemon=True)
-        if threading.get_ident() != self._starter:
-            thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            if thread.is_alive():
-                thread.join()
+        self._reports.enter(Phase.INACTIVE)
 
     def _activate(self) -> None:
         assert self._pipeline is not None
@@ -274,21 +253,15 @@ class TrackerNode(WatchedLifecycleNode):
             self._next_numbers = self._pipeline.next_numbers
         self._frame_log.stop()
         self._pipeline = self._extractor = self._stereo = None
-        for reporter in self._reporters:
-            reporter.set_engine(None)
-            reporter.set_engine_memory(0)
+        self._reports.set_engine(None)
         failure = self._failure
-        self._enter(Phase.UNCONFIGURED, "" if failure is None else one_line(failure) or type(failure).__name__)
+        self._reports.enter(Phase.UNCONFIGURED, "" if failure is None else one_line(failure) or type(failure).__name__)
         self._is_configured = False
         release_memory()  # what the network held, now and not some time later
 
     def _shut_down(self) -> None:
         self._release()
-        self._enter(Phase.SHUT_DOWN)
-
-    def _enter(self, phase: Phase, failure: str = "") -> None:
-        for monitor in self._monitors:
-            monitor.enter(phase, failure)
+        self._reports.enter(Phase.SHUT_DOWN)
 
     def _take_images(self) -> None:
         """Subscribes or unsubscribes, as activation and ~/enable have it."""
@@ -300,25 +273,9 @@ class TrackerNode(WatchedLifecycleNode):
             self._pipeline.for_each_frontend(lambda frontend: frontend.reset())
             self._pipeline.subscribe()
         if self._is_active:
-            self._enter(Phase.ACTIVE if self._is_enabled else Phase.DISABLED)
+            self._reports.enter(Phase.ACTIVE if self._is_enabled else Phase.DISABLED)
         else:
-            self._enter(Phase.INACTIVE)
-
-    def _report_engine(self, extractor: Extractor) -> tuple[str, ...]:
-        """Has the reports tell what runs; returns what people should know about it."""
-        warnings = tuple(filter(None, (transport_warning(), *extractor.info.warnings)))
-        for reporter in self._reporters:
-            reporter.set_engine(extractor.info, warnings)
-            reporter.set_engine_memory(extractor.memory_bytes)
-        return warnings
-
-    def _after_image(self, camera: int, extractor: Extractor) -> None:
-        """Publishes the status; the engine may be another one when a device has failed."""
-        reporter = self._reporters[camera]
-        if not reporter.engine_is(extractor.info):
-            self._report_engine(extractor)
-        reporter.set_engine_memory(extractor.memory_bytes)  # grows with the first image of a size
-        reporter.publish_status()
+            self._reports.enter(Phase.INACTIVE)
 
     def _images_finding(self, camera: int) -> Finding:
         pipeline = self._pipeline
@@ -327,10 +284,6 @@ class TrackerNode(WatchedLifecycleNode):
     def _stereo_finding(self) -> Finding:
         pipeline = self._pipeline
         return Finding() if pipeline is None else pipeline.stereo_finding()
-
-    def _publish_status(self) -> None:
-        for reporter in self._reporters:
-            reporter.publish_status()
 
     def _apply_parameters(self) -> None:
         """Has the worker take over every live parameter before its next image."""
@@ -369,7 +322,7 @@ class TrackerNode(WatchedLifecycleNode):
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         response.success = True
-        if self._monitors[0].phase is Phase.SHUT_DOWN:
+        if self._reports.phase is Phase.SHUT_DOWN:
             response.success, response.message = False, "the node is shut down and takes no images any more"
             return response
         if request.data == self._is_enabled:
@@ -385,7 +338,7 @@ class TrackerNode(WatchedLifecycleNode):
         response.message = (
             "images are taken; the next one starts a new epoch" if request.data else "images are no longer taken"
         )
-        self._publish_status()
+        self._reports.publish_status()
         return response
 
 

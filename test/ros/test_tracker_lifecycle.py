@@ -37,6 +37,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
 
 from aliked_msgs.msg import TrackerStatus
+from aliked_ros.errors import WeightsError
 from aliked_ros.ros.child import NodeProcess
 from aliked_ros.ros.tracker import TrackerNode
 
@@ -324,3 +325,12 @@ def test_who_manages_the_node_before_its_autostart_keeps_it(ros_context: Any, ca
         node.start()
         assert "autostart is over: somebody else manages this node" in capfd.readouterr().err
         assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+
+
+def test_a_failed_start_is_told_by_its_caller_and_the_next_failure_by_the_node(ros_context: Any, capfd: Any) -> None:
+    with node_here(ros_context, weights="/no/such/file") as node:
+        with pytest.raises(WeightsError, match="no such weights file"):
+            node.start()
+        assert "no such weights file" not in capfd.readouterr().err
+        assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+        assert "no such weights file" in capfd.readouterr().err
