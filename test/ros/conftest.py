@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from aliked_ros.ros.domain import private_domain
+
 _LONGEST_LOCK = """
 import threading, time
 
@@ -32,12 +34,9 @@ print(longest_s)
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def domain() -> Iterator[None]:
     """The environment of a run that meets no other; processes started by tests inherit it."""
-    pytest.importorskip("rclpy", reason="rclpy is not installed")
-    from aliked_ros.ros.domain import private_domain
-
     with private_domain() as environment, pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
@@ -45,8 +44,8 @@ def domain() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def ros_context(domain: None) -> Iterator[Any]:
-    """A context of rclpy for the tests' own nodes."""
+def ros_context() -> Iterator[Any]:
+    """A context of rclpy for nodes that the tests themselves are."""
     import rclpy
     from rclpy.context import Context
 

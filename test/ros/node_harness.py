@@ -5,19 +5,22 @@
 from __future__ import annotations
 
 import os
+import queue
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import Parameter as ParameterMsg
 from rcl_interfaces.srv import GetParameters, SetParametersAtomically
+from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -31,6 +34,7 @@ from aliked_ros.ros.image_conversions import image_message
 from aliked_ros.ros.process import SpinThread
 
 TIMEOUT_S = 60.0  # of a machine that is busy with other things
+_ASKED_AGAIN_AFTER_S = 5.0
 EXIT_WITHIN_S = 2.0  # of a signal, see docs/faults.md
 _EXIT_ATTEMPTS = 3
 _SHOWN_LINES = 20
@@ -39,14 +43,22 @@ PERIOD_NS = 33_333_333
 
 
 class Station:
-    """A node of the tests with an executor: keeps every message it gets, in order, by topic."""
+    """A node of the tests with an executor: keeps every message it gets, in order, by topic.
 
-    def __init__(self, context: Any, name: str = "station") -> None:
+    It has a context of its own, and with it a participant that has met nobody. One that had met the nodes of an earlier
+    test would believe those that were killed to be alive, for 20 s (Fast DDS, "lease duration"), and send them what is
+    meant for their successors.
+    """
+
+    def __init__(self, name: str = "station") -> None:
+        context = Context()
+        rclpy.init(args=[], context=context)
         self.node = Node(name, context=context)
         self.logs: list[Path] = []  # of the nodes it talks to; their ends are shown when it waits in vain
         self._messages: dict[str, list[Any]] = {}
         self._changed = threading.Condition()
         self._spinning = ExitStack()
+        self._spinning.callback(rclpy.shutdown, context=context)
         self._spinning.callback(self.node.destroy_node)
         self._spinning.enter_context(SpinThread([self.node], threading.Event()))
 
@@ -88,21 +100,24 @@ class Station:
         """Waits until a node subscribes to what is published here, and knows who publishes it.
 
         That a publisher knows its reader does not mean that the reader knows the publisher, and DDS does not tell. But
-        a node hears of another's publishers and clients in the order in which they were made.
+        a node hears of another's publishers and clients in the order in which they were made. It is asked again while
+        it does not answer: until it knows the client, its answers are lost (rmw_fastrtps waits 100 ms).
         """
         for publisher in publishers:
             wait_until(lambda used=publisher: used.get_subscription_count() > 0, f"a reader of {publisher.topic_name}")
-        self.call(GetParameters, f"{node}/get_parameters", GetParameters.Request())
+        self.call(GetParameters, f"{node}/get_parameters", GetParameters.Request(), again_after_s=_ASKED_AGAIN_AFTER_S)
 
-    def call(self, kind: Any, name: str, request: Any) -> Any:
+    def call(self, kind: Any, name: str, request: Any, again_after_s: float = TIMEOUT_S) -> Any:
+        """What a service answers; it is asked again after this time without an answer, in seconds."""
         client = self.node.create_client(kind, name)
         try:
-            assert client.wait_for_service(TIMEOUT_S), f"no service {name}"
-            done = threading.Event()
-            future = client.call_async(request)
-            future.add_done_callback(lambda _: done.set())
-            assert done.wait(TIMEOUT_S), f"no answer from {name}"
-            return future.result()
+            assert client.wait_for_service(TIMEOUT_S), f"no service {name}{self._last_words()}"
+            answers: queue.Queue[Any] = queue.Queue()
+            for _ in range(round(TIMEOUT_S / again_after_s)):
+                client.call_async(request).add_done_callback(answers.put)
+                with suppress(queue.Empty):
+                    return answers.get(timeout=again_after_s).result()
+            raise AssertionError(f"no answer from {name}{self._last_words()}")
         finally:
             self.node.destroy_client(client)
 
@@ -257,7 +272,6 @@ def parameter_arguments(**parameters: Any) -> list[str]:
 
 @contextmanager
 def running_tracker(
-    context: Any,
     directory: Path,
     *,
     module: str = "aliked_ros.ros.tracker",
@@ -265,7 +279,7 @@ def running_tracker(
     **parameters: Any,
 ) -> Iterator[TrackerBench]:
     """A tracker that is ready; leaving ends it by SIGINT and makes sure that it ends well."""
-    station = Station(context)
+    station = Station()
     try:
         bench = TrackerBench(station, directory / "tracker.log", parameters.get("image_transport") == "compressed")
         arguments = parameter_arguments(**{"model": "aliked-t16", "device": "cpu", "precision": "fp32", **parameters})

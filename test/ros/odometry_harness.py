@@ -110,8 +110,8 @@ class OdometryBench:
 
 
 @contextmanager
-def running_odometry(context: Any, directory: Path, camera: str = "", **parameters: Any) -> Iterator[OdometryBench]:
-    station = Station(context)
+def running_odometry(directory: Path, camera: str = "", **parameters: Any) -> Iterator[OdometryBench]:
+    station = Station()
     try:
         bench = OdometryBench(station, directory / "odometry.log", camera)
         if camera:

@@ -20,7 +20,7 @@ from aliked_ros.sim.simulation import write_sequence
 from tools.measure_bandwidth import CASES, Case, Cost, as_table, mean_keypoints, measure, parse
 from tools.network_lab import NetworkLab
 
-pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("domain")]
+pytestmark = pytest.mark.ros
 
 FRAMES = 3
 

@@ -36,8 +36,8 @@ pytestmark = pytest.mark.ros
 
 
 @pytest.fixture
-def station(ros_context: Any) -> Iterator[Station]:
-    station = Station(ros_context)
+def station() -> Iterator[Station]:
+    station = Station()
     yield station
     station.close()
 

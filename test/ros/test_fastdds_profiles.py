@@ -22,7 +22,6 @@ from aliked_ros.ros import domain
 
 pytestmark = [
     pytest.mark.ros,
-    pytest.mark.usefixtures("domain"),
     pytest.mark.skipif(
         not os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp").startswith("rmw_fastrtps"),
         reason="the profiles are Fast DDS's, and another middleware is in use",

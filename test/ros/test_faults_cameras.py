@@ -55,9 +55,9 @@ def camera(name: str, image: Path) -> Iterator[None]:
         process.wait()
 
 
-def test_one_of_two_cameras_dies_and_comes_back(ros_context: Any, tmp_path: Path, textured_image: np.ndarray) -> None:
+def test_one_of_two_cameras_dies_and_comes_back(tmp_path: Path, textured_image: np.ndarray) -> None:
     np.save(tmp_path / "image.npy", textured_image)
-    station = Station(ros_context)
+    station = Station()
     try:
         for kind, topic in (
             (Features, "left/features"),

@@ -26,12 +26,12 @@ LOST = "CUDA error: unspecified launch failure"
 
 
 @contextmanager
-def failing_tracker(context: Any, directory: Path, **parameters: Any) -> Iterator[TrackerBench]:
+def failing_tracker(directory: Path, **parameters: Any) -> Iterator[TrackerBench]:
     """A tracker on an engine that fails once :func:`order` says so."""
     path = f"{Path(__file__).parent}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     environment = {"PYTHONPATH": path, "FAULT_FILE": str(directory / "fault")}
     with running_tracker(
-        *(context, directory),
+        directory,
         **{"process_every_frame": True, "warmup_width": 0, **parameters},
         module="faulty_node",
         environment=environment,
@@ -54,8 +54,8 @@ def diagnosed(tracker: TrackerBench, level: bytes, text: str) -> dict[str, str]:
     return {pair.key: pair.value for pair in report.status[0].values}
 
 
-def test_the_cpu_stands_in_and_tracks_go_on(ros_context: Any, tmp_path: Path, textured_image: np.ndarray) -> None:
-    with failing_tracker(ros_context, tmp_path, fallback="cpu") as tracker:
+def test_the_cpu_stands_in_and_tracks_go_on(tmp_path: Path, textured_image: np.ndarray) -> None:
+    with failing_tracker(tmp_path, fallback="cpu") as tracker:
         before = tracker.track(textured_image)
         assert tracker.status().device == "cuda:0"
         # Memory that suffices at the second attempt changes nothing but a warning.
@@ -80,10 +80,8 @@ def test_the_cpu_stands_in_and_tracks_go_on(ros_context: Any, tmp_path: Path, te
         assert "[ERROR]" in line
 
 
-def test_without_a_stand_in_every_image_says_so_and_the_node_lives(
-    ros_context: Any, tmp_path: Path, textured_image: np.ndarray
-) -> None:
-    with failing_tracker(ros_context, tmp_path, fallback="none") as tracker:
+def test_without_a_stand_in_every_image_says_so_and_the_node_lives(tmp_path: Path, textured_image: np.ndarray) -> None:
+    with failing_tracker(tmp_path, fallback="none") as tracker:
         tracker.track(textured_image)
         order(tmp_path, "2 memory")
         tracker.send_image(textured_image)

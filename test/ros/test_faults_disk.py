@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ from node_harness import TIMEOUT_S, parameter_arguments, running_tracker
 from aliked_ros.io.frames import Frame
 from aliked_ros.io.tum_writer import TumWriter
 
-pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("domain")]
+pytestmark = pytest.mark.ros
 
 
 @pytest.fixture
@@ -37,10 +36,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def test_ros_log_on_a_full_disk(ros_context: Any, tmp_path: Path, small_disk: Path, textured_image: np.ndarray) -> None:
+def test_ros_log_on_a_full_disk(tmp_path: Path, small_disk: Path, textured_image: np.ndarray) -> None:
     (small_disk / "ballast").write_bytes(bytes(16384))
     with running_tracker(
-        *(ros_context, tmp_path),
+        tmp_path,
         environment={"ROS_LOG_DIR": str(small_disk)},
         process_every_frame=True,
         warmup_width=0,
@@ -50,10 +49,10 @@ def test_ros_log_on_a_full_disk(ros_context: Any, tmp_path: Path, small_disk: Pa
         assert "ready: " in tracker.log_text(), "what is said still reaches the terminal"
 
 
-def test_ros_log_in_a_folder_that_cannot_be_made(ros_context: Any, tmp_path: Path, textured_image: np.ndarray) -> None:
+def test_ros_log_in_a_folder_that_cannot_be_made(tmp_path: Path, textured_image: np.ndarray) -> None:
     (tmp_path / "file").write_text("in the way")
     with running_tracker(
-        *(ros_context, tmp_path),
+        tmp_path,
         environment={"ROS_LOG_DIR": str(tmp_path / "file")},
         process_every_frame=True,
         warmup_width=0,

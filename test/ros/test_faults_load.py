@@ -23,12 +23,10 @@ GROWTH_MB = 64.0
 GIVES_BACK = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "65536"}
 
 
-def test_a_subscriber_that_is_stuck_holds_up_nobody(
-    ros_context: Any, tmp_path: Path, textured_image: np.ndarray
-) -> None:
+def test_a_subscriber_that_is_stuck_holds_up_nobody(tmp_path: Path, textured_image: np.ndarray) -> None:
     image = np.tile(textured_image, (2, 2, 1))
     with running_tracker(
-        *(ros_context, tmp_path),
+        tmp_path,
         process_every_frame=True,
         score_threshold=0.0,
         max_keypoints=1500,
@@ -54,12 +52,10 @@ def publishing_share(tracker: TrackerBench, after: int) -> float:
     return float(np.median(shares))
 
 
-def test_a_hundred_images_per_second_at_a_node_that_manages_a_few(
-    ros_context: Any, tmp_path: Path, textured_image: np.ndarray
-) -> None:
+def test_a_hundred_images_per_second_at_a_node_that_manages_a_few(tmp_path: Path, textured_image: np.ndarray) -> None:
     image = np.tile(textured_image, (2, 1, 1))
     with running_tracker(
-        *(ros_context, tmp_path),
+        tmp_path,
         model="aliked-n32",
         engine="reference",
         threads=1,

@@ -40,7 +40,7 @@ from sensor_msgs.msg import Image
 from aliked_ros.io.tum_writer import TumWriter
 from aliked_ros.ros.child import NodeProcess
 
-pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("domain")]
+pytestmark = pytest.mark.ros
 
 LEASE_S = 20.0  # that others go on seeing a node of which they hear nothing any more
 PATIENCE_TESTER = """
@@ -157,7 +157,6 @@ DEACTIVATE, CLEAN_UP = Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_C
     ids=["active, twice", "deactivating", "cleaning up"],
 )
 def test_signals_under_load(
-    ros_context: Any,
     tmp_path: Path,
     textured_image: np.ndarray,
     transitions: Sequence[int],
@@ -168,7 +167,7 @@ def test_signals_under_load(
     image = np.tile(textured_image, (3, 3, 1))  # one is in process whenever the signal comes
 
     def attempt(directory: Path) -> float:
-        station = Station(ros_context)
+        station = Station()
         tracker = TrackerBench(station, directory / "log")
         try:
             with (
@@ -192,11 +191,11 @@ def test_signals_under_load(
     require_exit_in_time(attempt, tmp_path)
 
 
-def test_signals_after_a_failed_configuration_and_the_graph_is_left(ros_context: Any, tmp_path: Path) -> None:
+def test_signals_after_a_failed_configuration_and_the_graph_is_left(tmp_path: Path) -> None:
     arguments = parameter_arguments(weights="/no/such/file", autostart=False)
 
     def attempt(directory: Path) -> float:
-        station, log = Station(ros_context), directory / "log"
+        station, log = Station(), directory / "log"
         try:
             with NodeProcess("aliked_ros.ros.tracker", arguments, log) as process:
                 assert not station.call(ChangeState, "/tracker/change_state", _change(CONFIGURE)).success
@@ -220,14 +219,14 @@ def test_a_signal_while_the_demo_simulates(tmp_path: Path) -> None:
     assert "interrupted" in log.read_text()
 
 
-def test_a_signal_while_the_player_waits_for_a_reader_that_is_stuck(ros_context: Any, tmp_path: Path) -> None:
+def test_a_signal_while_the_player_waits_for_a_reader_that_is_stuck(tmp_path: Path) -> None:
     with TumWriter(tmp_path / "sequence", None) as writer:
         for frame in make_frames(2):
             writer.write(frame)
     arguments = parameter_arguments(input=tmp_path / "sequence", rate=0.0, wait_for_subscribers=2)
 
     def attempt(directory: Path) -> float:
-        station = Station(ros_context)
+        station = Station()
         try:
             with (
                 started(directory / "log", "-m", "aliked_ros.ros.player", "--ros-args", *arguments) as process,

@@ -31,10 +31,10 @@ CAMERA = Camera(320, 240, 260.0, 261.0, 159.5, 119.5)
 
 
 @pytest.fixture(scope="module")
-def tracker(ros_context: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackerBench]:
+def tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackerBench]:
     """A calibrated tracker that goes by /clock."""
     with running_tracker(
-        *(ros_context, tmp_path_factory.mktemp("tracker")),
+        tmp_path_factory.mktemp("tracker"),
         process_every_frame=True,
         max_keypoints=200,
         warmup_width=0,

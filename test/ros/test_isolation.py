@@ -25,7 +25,7 @@ from aliked_ros.io.calibration import write_camera
 from aliked_ros.io.tum_writer import TumWriter
 from aliked_ros.ros.child import NodeProcess
 
-pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("domain")]
+pytestmark = pytest.mark.ros
 
 HARNESS = Path(__file__).parent
 SMALL = {"model": "aliked-t16", "device": "cpu"}
@@ -47,8 +47,8 @@ def events(log: Path) -> list[str]:
 
 
 @pytest.fixture
-def station(ros_context: Any) -> Iterator[Station]:
-    station = Station(ros_context)
+def station() -> Iterator[Station]:
+    station = Station()
     yield station
     station.close()
 

@@ -39,7 +39,7 @@ from aliked_ros.ros.image_conversions import depth_message, image_message
 SMALL = {"model": "aliked-t16", "device": "cpu"}
 FILES = sorted(path.name for path in (Path(__file__).resolve().parents[2] / "launch").glob("*.launch.py"))
 
-pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("domain")]
+pytestmark = pytest.mark.ros
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -53,8 +53,8 @@ def installed() -> None:
 
 
 @pytest.fixture
-def station(ros_context: Any) -> Iterator[Station]:
-    station = Station(ros_context)
+def station() -> Iterator[Station]:
+    station = Station()
     yield station
     station.close()
 

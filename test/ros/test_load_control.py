@@ -61,11 +61,9 @@ def newest_features(tracker: TrackerBench) -> int:
     return int(tracker.station.messages("/tracker/features")[-1].num_features)
 
 
-def test_fewer_keypoints_while_flooded_and_all_of_them_afterwards(
-    ros_context: Any, tmp_path: Path, image: np.ndarray
-) -> None:
+def test_fewer_keypoints_while_flooded_and_all_of_them_afterwards(tmp_path: Path, image: np.ndarray) -> None:
     parameters = {**PARAMETERS, "overload__policy": "fewer_keypoints", "overload__max_keypoints": 100}
-    with running_tracker(ros_context, tmp_path, **parameters) as tracker:
+    with running_tracker(tmp_path, **parameters) as tracker:
         assert tracker.track(image).num_features > 100
         with flood(tracker, image):
             wait_until(lambda: newest_features(tracker) == 100, "fewer keypoints")
@@ -94,8 +92,8 @@ def is_quiet(tracker: TrackerBench) -> bool:
     return "overloaded" not in status.message
 
 
-def test_nothing_is_lowered_unless_asked(ros_context: Any, tmp_path: Path, image: np.ndarray) -> None:
-    with running_tracker(ros_context, tmp_path, **PARAMETERS, overload__max_keypoints=100) as tracker:
+def test_nothing_is_lowered_unless_asked(tmp_path: Path, image: np.ndarray) -> None:
+    with running_tracker(tmp_path, **PARAMETERS, overload__max_keypoints=100) as tracker:
         full = tracker.track(image).num_features
         assert full > 100
         with flood(tracker, image):

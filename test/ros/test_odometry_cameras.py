@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -22,21 +21,21 @@ from aliked_ros.io.messages.message_fields import Coords
 from aliked_ros.ros.conversions import ns_from_time
 from aliked_ros.ros.image_conversions import info_from_camera
 
-pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("domain")]
+pytestmark = pytest.mark.ros
 
 
-def test_stereo_matches_give_metres(ros_context: Any, tmp_path: Path) -> None:
+def test_stereo_matches_give_metres(tmp_path: Path) -> None:
     options = {"sensor__mode": "stereo", "baseline": BASELINE_M}
-    with running_odometry(ros_context, tmp_path, camera="left", **options) as bench:
+    with running_odometry(tmp_path, camera="left", **options) as bench:
         bench.station.wait_until_heard("/odometry", bench.matches)
         bench.calibrate()
         stamps_ns = [bench.send_stereo(seen) for seen in frames(12, depth_noise_m=0.0)]
         assert_follows_the_camera(bench, stamps_ns, tolerance_m=0.05)
 
 
-def test_matches_of_other_cameras_are_no_stereo(ros_context: Any, tmp_path: Path) -> None:
+def test_matches_of_other_cameras_are_no_stereo(tmp_path: Path) -> None:
     options = {"sensor__mode": "stereo", "baseline": BASELINE_M, "right_camera": "east"}
-    with running_odometry(ros_context, tmp_path, camera="west", **options) as bench:
+    with running_odometry(tmp_path, camera="west", **options) as bench:
         bench.station.wait_until_heard("/odometry", bench.matches)
         bench.calibrate()
         stamps_ns = []
@@ -48,9 +47,9 @@ def test_matches_of_other_cameras_are_no_stereo(ros_context: Any, tmp_path: Path
         assert_follows_the_camera(bench, stamps_ns, tolerance_m=0.05)
 
 
-def test_the_right_camera_s_calibration_gives_the_baseline(ros_context: Any, tmp_path: Path) -> None:
+def test_the_right_camera_s_calibration_gives_the_baseline(tmp_path: Path) -> None:
     right = info_from_camera(CAMERA, 1, "right")
-    with running_odometry(ros_context, tmp_path, camera="left", sensor__mode="stereo") as bench:
+    with running_odometry(tmp_path, camera="left", sensor__mode="stereo") as bench:
         bench.station.wait_until_heard("/odometry", bench.matches, bench.right_info)
         bench.calibrate()
         remaining, stamps_ns = iter(frames(depth_noise_m=0.0)), []
@@ -73,13 +72,13 @@ def test_the_right_camera_s_calibration_gives_the_baseline(ros_context: Any, tmp
         assert_follows_the_camera(bench, stamps_ns[first:], tolerance_m=0.05, poses=POSES[first:])
 
 
-def test_a_calibration_of_rectified_images_is_their_projection_matrix(ros_context: Any, tmp_path: Path) -> None:
+def test_a_calibration_of_rectified_images_is_their_projection_matrix(tmp_path: Path) -> None:
     file = tmp_path / "camera.yaml"
     write_camera(file, CAMERA)
     values = yaml.safe_load(file.read_text())
     values["camera_matrix"]["data"][0] *= 1.2
     values["distortion_coefficients"]["data"][0] = 0.3
     file.write_text(yaml.safe_dump(values))
-    with running_odometry(ros_context, tmp_path, calibration=str(file)) as bench:
+    with running_odometry(tmp_path, calibration=str(file)) as bench:
         bench.coords = Coords.RECTIFIED
         assert_follows_the_camera(bench, [bench.send(seen) for seen in frames(8)])

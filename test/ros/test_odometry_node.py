@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -29,12 +28,12 @@ from aliked_ros.ros.conversions import (
 from aliked_ros.ros.odometry_frames import BODY_FROM_OPTICAL
 from aliked_ros.slam.geometry import inverse
 
-pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("domain")]
+pytestmark = pytest.mark.ros
 
 
-def test_poses_path_and_map_of_a_camera_with_depth(ros_context: Any, tmp_path: Path) -> None:
+def test_poses_path_and_map_of_a_camera_with_depth(tmp_path: Path) -> None:
     file = tmp_path / "trajectory.tum"
-    with running_odometry(ros_context, tmp_path, trajectory=str(file), map_period=0.05) as bench:
+    with running_odometry(tmp_path, trajectory=str(file), map_period=0.05) as bench:
         bench.calibrate()
         stamps_ns = [bench.send(seen) for seen in frames()]
         assert_follows_the_camera(bench, stamps_ns)
@@ -56,8 +55,8 @@ def test_poses_path_and_map_of_a_camera_with_depth(ros_context: Any, tmp_path: P
     assert len([line for line in lines if not line.startswith("#")]) == len(POSES)
 
 
-def test_a_covered_camera_is_lost_said_so_and_found_again(ros_context: Any, tmp_path: Path) -> None:
-    with running_odometry(ros_context, tmp_path) as bench:
+def test_a_covered_camera_is_lost_said_so_and_found_again(tmp_path: Path) -> None:
+    with running_odometry(tmp_path) as bench:
         bench.calibrate()
         watcher = Watcher(WORLD)
         seen = [watcher.see(pose) for pose in POSES[:10]]
@@ -75,16 +74,16 @@ def test_a_covered_camera_is_lost_said_so_and_found_again(ros_context: Any, tmp_
     assert "tracking → lost" in bench.log_text()
 
 
-def test_features_that_never_come_are_missed(ros_context: Any, tmp_path: Path) -> None:
-    with running_odometry(ros_context, tmp_path) as bench:
+def test_features_that_never_come_are_missed(tmp_path: Path) -> None:
+    with running_odometry(tmp_path) as bench:
         array = bench.station.wait_for("/diagnostics", lambda array: "no features for" in array.status[0].message)
         assert array.status[0].level == DiagnosticStatus.WARN
         assert "on /tracker/features, which one node publishes" in array.status[0].message
         assert bench.log_text().count("no features for") == 1
 
 
-def test_what_is_missing_is_said_and_nothing_is_published(ros_context: Any, tmp_path: Path) -> None:
-    with running_odometry(ros_context, tmp_path) as bench:
+def test_what_is_missing_is_said_and_nothing_is_published(tmp_path: Path) -> None:
+    with running_odometry(tmp_path) as bench:
         first, *rest = frames(6)
         bench.send(first)
         bench.diagnostics(refused="1")
@@ -97,9 +96,9 @@ def test_what_is_missing_is_said_and_nothing_is_published(ros_context: Any, tmp_
         bench.odometry(bench.send(rest[1]))
 
 
-def test_a_tracker_that_offers_too_little_is_named(ros_context: Any, tmp_path: Path) -> None:
+def test_a_tracker_that_offers_too_little_is_named(tmp_path: Path) -> None:
     misfit = "incompatible QoS on /tracker/tracks: nothing comes from /station, whose publisher is best_effort"
-    with running_odometry(ros_context, tmp_path) as bench:
+    with running_odometry(tmp_path) as bench:
         bench.diagnostics(qos_incompatible="0")
         publisher = bench.station.node.create_publisher(Tracks, "/tracker/tracks", BEST_EFFORT)
         status = bench.diagnostics(qos_incompatible="1")
@@ -121,9 +120,9 @@ def test_a_tracker_that_offers_too_little_is_named(ros_context: Any, tmp_path: P
     assert bench.log_text().count(misfit) == 1
 
 
-def test_time_that_jumps_back_and_resets_begin_a_new_map(ros_context: Any, tmp_path: Path) -> None:
+def test_time_that_jumps_back_and_resets_begin_a_new_map(tmp_path: Path) -> None:
     path = tmp_path / "trajectory.tum"
-    with running_odometry(ros_context, tmp_path, trajectory=str(path)) as bench:
+    with running_odometry(tmp_path, trajectory=str(path)) as bench:
         bench.calibrate()
         seen = frames(8)
         for frame in seen[2:]:
@@ -146,16 +145,16 @@ def test_time_that_jumps_back_and_resets_begin_a_new_map(ros_context: Any, tmp_p
     assert counts == [6, 1, 1, 1], "each map's own"
 
 
-def test_depth_that_some_images_lack(ros_context: Any, tmp_path: Path) -> None:
-    with running_odometry(ros_context, tmp_path) as bench:
+def test_depth_that_some_images_lack(tmp_path: Path) -> None:
+    with running_odometry(tmp_path) as bench:
         bench.calibrate()
         stamps_ns = [bench.send(frame, depth=index % 2 == 0) for index, frame in enumerate(frames(8))]
         assert_follows_the_camera(bench, stamps_ns)
 
 
-def test_why_there_is_no_map_is_said(ros_context: Any, tmp_path: Path) -> None:
+def test_why_there_is_no_map_is_said(tmp_path: Path) -> None:
     reason = "no map after 30 frames: it begins with 40 features with depth between 0.1 and 8 m"
-    with running_odometry(ros_context, tmp_path) as bench:
+    with running_odometry(tmp_path) as bench:
         bench.calibrate()
         for frame in frames(30):
             bench.send(dataclasses.replace(frame, depth_m=np.full_like(frame.depth_m, np.nan)))
@@ -165,8 +164,8 @@ def test_why_there_is_no_map_is_said(ros_context: Any, tmp_path: Path) -> None:
     assert reason in bench.log_text()
 
 
-def test_a_tracker_that_is_started_again_is_followed(ros_context: Any, tmp_path: Path) -> None:
-    with running_odometry(ros_context, tmp_path) as bench:
+def test_a_tracker_that_is_started_again_is_followed(tmp_path: Path) -> None:
+    with running_odometry(tmp_path) as bench:
         bench.calibrate()
         before, after = Watcher(WORLD), Watcher(WORLD)
         bench.frame_seq = 50

@@ -27,10 +27,8 @@ pytestmark = pytest.mark.ros
 MS = 1_000_000
 
 
-def test_cameras_out_of_step_are_told_of_until_they_are_in_step(
-    ros_context: Any, tmp_path: Path, textured_image: np.ndarray
-) -> None:
-    station, stop, offset_ms = Station(ros_context), threading.Event(), [50]
+def test_cameras_out_of_step_are_told_of_until_they_are_in_step(tmp_path: Path, textured_image: np.ndarray) -> None:
+    station, stop, offset_ms = Station(), threading.Event(), [50]
     small = np.ascontiguousarray(textured_image[:64, :64])
 
     def run() -> None:
@@ -85,10 +83,8 @@ def test_cameras_out_of_step_are_told_of_until_they_are_in_step(
         station.close()
 
 
-def test_depth_that_never_comes_is_told_of_all_the_time(
-    ros_context: Any, tmp_path: Path, textured_image: np.ndarray
-) -> None:
-    with running_tracker(ros_context, tmp_path, depth=True, depth_timeout=0.0, warmup_width=0) as tracker:
+def test_depth_that_never_comes_is_told_of_all_the_time(tmp_path: Path, textured_image: np.ndarray) -> None:
+    with running_tracker(tmp_path, depth=True, depth_timeout=0.0, warmup_width=0) as tracker:
         diagnostics = "/diagnostics"
 
         def told() -> list[DiagnosticStatus]:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -59,7 +58,7 @@ def test_files_that_name_nobody_are_not_our_business(tmp_path: Path, content: st
     assert list(files_without("/tracker", ["--params-file", str(path), "--params-file"])) == []
 
 
-def test_the_tracker_says_so(domain: Any, tmp_path: Path) -> None:
+def test_the_tracker_says_so(tmp_path: Path) -> None:
     from node_harness import run_node
 
     path = written(tmp_path / "p.yaml", "front")

@@ -44,8 +44,8 @@ MODULE = "aliked_ros.ros.player"
 
 
 @pytest.fixture
-def station(ros_context: Any) -> Iterator[Station]:
-    station = Station(ros_context)
+def station() -> Iterator[Station]:
+    station = Station()
     yield station
     station.close()
 
@@ -203,9 +203,7 @@ def test_in_lock_step_a_frame_waits_for_the_features_of_the_one_before(
         assert process.wait(TIMEOUT_S) == 0
 
 
-def test_lock_step_waits_for_a_node_that_reads_the_features(
-    ros_context: Any, station: Station, sequence: Path, tmp_path: Path
-) -> None:
+def test_lock_step_waits_for_a_node_that_reads_the_features(station: Station, sequence: Path, tmp_path: Path) -> None:
     station.subscribe(Image, "/image")
     station.subscribe(Features, "/somewhere/features")  # another reader, who does not count
     features = station.publisher(Features, "/somewhere/features")
@@ -213,7 +211,7 @@ def test_lock_step_waits_for_a_node_that_reads_the_features(
     with playing(sequence, tmp_path / "log", duration=0.01, **parameters) as process:
         wait_until(lambda: features.get_subscription_count() == 2, "the player's subscription")
         assert station.messages("/image") == []
-        backend = Station(ros_context, "backend")
+        backend = Station("backend")
         try:
             backend.subscribe(Features, "/somewhere/features")
             station.wait_for("/image")
@@ -243,7 +241,7 @@ def test_lock_step_gives_up_with_a_reason(station: Station, sequence: Path) -> N
     assert "played 1 frames" in done.stderr
 
 
-def test_lock_step_needs_a_reliable_subscriber(sequence: Path, domain: None) -> None:
+def test_lock_step_needs_a_reliable_subscriber(sequence: Path) -> None:
     done = play(sequence, wait_for="/somewhere/features", wait_for_subscribers=0, timeout=0.5)
     assert done.returncode == 1
     assert "waited 0.5 s in vain for a reliable subscriber of the images" in done.stderr
@@ -281,9 +279,7 @@ def test_a_bag_that_is_cut_off_is_played_to_the_cut(
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
 )
-def test_what_cannot_be_played_is_refused(
-    sequence: Path, domain: None, parameters: dict[str, Any], message: str
-) -> None:
+def test_what_cannot_be_played_is_refused(sequence: Path, parameters: dict[str, Any], message: str) -> None:
     done = play(sequence, **parameters)
     assert done.returncode == 1
     lines = [line for line in done.stderr.splitlines() if "[FATAL]" in line]

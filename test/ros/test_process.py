@@ -26,7 +26,7 @@ from rclpy.node import Node
 from aliked_ros.ros.process import SpinThread
 from aliked_ros.ros.signals import exit_in_time
 
-pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("domain")]
+pytestmark = pytest.mark.ros
 
 HELD_UP_S = 0.2
 MOMENTS = ("asked before the wait", "found ready", "begun", "executed", "ended")

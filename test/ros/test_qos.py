@@ -78,11 +78,9 @@ MODES = {"newest first": {}, "every frame": {"process_every_frame": True, "depth
 
 
 @pytest.fixture(scope="module")
-def tracker(ros_context: Any, tmp_path_factory: pytest.TempPathFactory, request: Any) -> Iterator[TrackerBench]:
+def tracker(tmp_path_factory: pytest.TempPathFactory, request: Any) -> Iterator[TrackerBench]:
     """A tracker in one of the modes; the one before has ended."""
-    with running_tracker(
-        ros_context, tmp_path_factory.mktemp("tracker"), **FEW_KEYPOINTS, **MODES[request.param]
-    ) as bench:
+    with running_tracker(tmp_path_factory.mktemp("tracker"), **FEW_KEYPOINTS, **MODES[request.param]) as bench:
         yield bench
 
 

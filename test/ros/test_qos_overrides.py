@@ -62,8 +62,8 @@ def overrides_file(directory: Path, overrides: dict[str, dict[str, str]]) -> lis
     return ["--params-file", str(path)]
 
 
-def test_overrides_of_every_topic(ros_context: Any, tmp_path: Path, textured_image: np.ndarray) -> None:
-    station = Station(ros_context)
+def test_overrides_of_every_topic(tmp_path: Path, textured_image: np.ndarray) -> None:
+    station = Station()
     parameters = {**FEW_KEYPOINTS, "process_every_frame": True, "depth": True, "depth_timeout": 5.0}
     arguments = parameter_arguments(model="aliked-t16", device="cpu", precision="fp32", **parameters)
     node, log = station.node, tmp_path / "log"
@@ -116,7 +116,7 @@ def test_overrides_of_every_topic(ros_context: Any, tmp_path: Path, textured_ima
     ],
     ids=["value", "range", "type"],
 )
-def test_impossible_overrides_are_refused(domain: None, tmp_path: Path, policies: dict[str, str], reason: str) -> None:
+def test_impossible_overrides_are_refused(tmp_path: Path, policies: dict[str, str], reason: str) -> None:
     arguments = overrides_file(tmp_path, {"/tracker/status.publisher": policies})
     done = run_node("aliked_ros.ros.tracker", arguments)
     assert done.returncode == 1
@@ -142,7 +142,7 @@ def arguments_of(module: str, directory: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("module", OTHERS)
-def test_impossible_overrides_of_other_nodes_are_refused(domain: None, tmp_path: Path, module: str) -> None:
+def test_impossible_overrides_of_other_nodes_are_refused(tmp_path: Path, module: str) -> None:
     side, topic = OTHERS[module]
     overrides = overrides_file(tmp_path, {side: {"reliability": "sometimes"}})
     done = run_node(f"aliked_ros.ros.{module}", [*arguments_of(module, tmp_path), *overrides])
@@ -152,7 +152,7 @@ def test_impossible_overrides_of_other_nodes_are_refused(domain: None, tmp_path:
 
 
 @pytest.mark.parametrize("module", OTHERS)
-def test_useless_overrides_of_other_nodes_are_named(domain: None, tmp_path: Path, module: str) -> None:
+def test_useless_overrides_of_other_nodes_are_named(tmp_path: Path, module: str) -> None:
     side, _ = OTHERS[module]
     overrides = overrides_file(tmp_path, {side: {"depth": "7"}, "/imag.subscription": {"depth": "3"}})
     log = tmp_path / "log"
@@ -163,8 +163,8 @@ def test_useless_overrides_of_other_nodes_are_named(domain: None, tmp_path: Path
     assert log.read_text().count("has no effect") == 1
 
 
-def test_a_relay_names_who_does_not_fit(ros_context: Any, tmp_path: Path) -> None:
-    station, log = Station(ros_context), tmp_path / "log"
+def test_a_relay_names_who_does_not_fit(tmp_path: Path) -> None:
+    station, log = Station(), tmp_path / "log"
     try:
         station.node.create_publisher(Tracks, "/tracker/tracks", BEST_EFFORT)
         with NodeProcess("aliked_ros.ros.vins_relay", [], log):

@@ -33,9 +33,9 @@ def test_a_transport_that_loses_images(monkeypatch: pytest.MonkeyPatch, transpor
     assert "\n" not in transport_warning()
 
 
-def test_who_sees_less_does_not_speak_last(ros_context: Any) -> None:
+def test_who_sees_less_does_not_speak_last() -> None:
     """Of two threads that publish the status at once, the one that saw more counts must not be overtaken."""
-    station, monitor = Station(ros_context), Monitor()
+    station, monitor = Station(), Monitor()
     try:
         reporter = Reporter(station.node, monitor)
         published: list[int] = []
@@ -63,8 +63,8 @@ def test_who_sees_less_does_not_speak_last(ros_context: Any) -> None:
         station.close()
 
 
-def test_diagnostics_have_all_that_is_wrong_the_worst_first(ros_context: Any) -> None:
-    station, monitor = Station(ros_context), Monitor()
+def test_diagnostics_have_all_that_is_wrong_the_worst_first() -> None:
+    station, monitor = Station(), Monitor()
     try:
         station.subscribe(DiagnosticArray, "/diagnostics")
         monitor.enter(Phase.ACTIVE)

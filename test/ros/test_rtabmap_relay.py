@@ -146,8 +146,8 @@ def relay(ros_context: Any, monkeypatch: pytest.MonkeyPatch, request: pytest.Fix
 
 
 @pytest.fixture
-def bench(ros_context: Any, relay: Any, capfd: pytest.CaptureFixture[str]) -> Iterator[Bench]:
-    station = Station(ros_context)
+def bench(relay: Any, capfd: pytest.CaptureFixture[str]) -> Iterator[Bench]:
+    station = Station()
     bench = Bench(station, relay.published, lambda: capfd.readouterr().err)
     for publisher in (bench.image, bench.camera_info, bench.features):
         wait_until(lambda used=publisher: used.get_subscription_count() > 0, "the relay's subscriptions")
@@ -236,7 +236,6 @@ def test_the_relay_does_what_its_policy_allows(bench: Bench, relay: Any) -> None
         assert used(verb) <= policy.allowed[verb]
 
 
-@pytest.mark.usefixtures("domain")
 def test_without_rtabmap_s_messages_one_line_says_what_to_install() -> None:
     try:
         import rtabmap_msgs.msg  # noqa: F401
@@ -250,9 +249,9 @@ def test_without_rtabmap_s_messages_one_line_says_what_to_install() -> None:
         pytest.skip("rtabmap_msgs is installed")
 
 
-def test_real_messages_travel(ros_context: Any, tmp_path: Path) -> None:
+def test_real_messages_travel(tmp_path: Path) -> None:
     messages = pytest.importorskip("rtabmap_msgs.msg", reason="rtabmap_msgs is not installed")
-    station = Station(ros_context)
+    station = Station()
     try:
         station.subscribe(messages.RGBDImage, "/rgbd_image")
         bench = Bench(station, [])

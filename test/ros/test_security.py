@@ -11,7 +11,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,7 +23,7 @@ from policy_files import DIRECTORY, Policy, read_policy
 
 from aliked_ros.ros.child import NodeProcess
 
-pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("domain")]
+pytestmark = pytest.mark.ros
 
 # Each way to start a node adds names; together they must use all that the policy allows.
 TRACKERS = ({"use_sim_time": True, "depth": True}, {"image_transport": "compressed"})
@@ -33,8 +32,8 @@ _QUIET_S = 1.0  # after which nothing more of a node is expected to be discovere
 
 
 @pytest.fixture
-def station(ros_context: Any) -> Iterator[Station]:
-    station = Station(ros_context, "observer")
+def station() -> Iterator[Station]:
+    station = Station("observer")
     yield station
     station.close()
 
@@ -67,10 +66,10 @@ def assert_covers(policy: Policy, uses: list[dict[str, set[str]]]) -> None:
         assert used == policy.allowed[verb], f"{policy.path} does not say what {policy.node} does ({verb})"
 
 
-def test_the_tracker_does_what_its_policy_allows(ros_context: Any, station: Station, tmp_path: Path) -> None:
+def test_the_tracker_does_what_its_policy_allows(station: Station, tmp_path: Path) -> None:
     uses = []
     for parameters in TRACKERS:
-        with running_tracker(ros_context, tmp_path, **parameters):
+        with running_tracker(tmp_path, **parameters):
             uses.append(names_in_graph(station, "tracker"))
     assert_covers(read_policy(DIRECTORY / "tracker.policy.xml"), uses)
 
@@ -82,9 +81,7 @@ def documented_command(marker: str) -> str:
     return block
 
 
-def test_the_documented_policy_of_two_cameras_is_what_they_do(
-    ros_context: Any, station: Station, tmp_path: Path
-) -> None:
+def test_the_documented_policy_of_two_cameras_is_what_they_do(station: Station, tmp_path: Path) -> None:
     environment = {**os.environ, "share": str(DIRECTORY)}
     subprocess.run(["bash", "-ec", documented_command("stereo_tracker")], cwd=tmp_path, env=environment, check=True)
     uses = []

@@ -23,7 +23,7 @@ from aliked_ros.errors import DeviceError
 from aliked_ros.ros.child import NodeProcess
 from tools.network_lab import NetworkLab
 
-pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("domain")]
+pytestmark = pytest.mark.ros
 
 HOSTS = ("camera", "tracker", "backend")
 IMAGES = 15

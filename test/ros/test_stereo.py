@@ -86,8 +86,8 @@ IS_RIGHT = np.arange(NUM_POINTS) < NUM_POINTS - NUM_WRONG
 
 
 @pytest.fixture
-def station(ros_context: Any) -> Iterator[Station]:
-    station = Station(ros_context)
+def station() -> Iterator[Station]:
+    station = Station()
     yield station
     station.close()
 
@@ -176,7 +176,7 @@ def rendered(width: int, focal_px: float, pose: Pose) -> tuple[Camera, Frame]:
     return camera, Frame(START_NS, renderer.image(pose), renderer.depth(pose), pose)
 
 
-def test_a_rendered_pair_through_the_node(ros_context: Any, tmp_path: Path) -> None:
+def test_a_rendered_pair_through_the_node(tmp_path: Path) -> None:
     pose = simulate(SimulationConfig()).scene.trajectory(0.0)
     beside = Pose.from_rotation(
         pose.rotation @ rotation_y(-0.05), pose.position_xyz + pose.rotation @ np.array([0.15, 0.01, 0.0])
@@ -190,7 +190,7 @@ def test_a_rendered_pair_through_the_node(ros_context: Any, tmp_path: Path) -> N
         verification__geometry="essential", verification__max_error_px=1.5,
         left__calibration=tmp_path / "left.yaml", right__calibration=tmp_path / "right.yaml",
     )  # fmt: skip
-    station = Station(ros_context)
+    station = Station()
     try:
         station.subscribe(Matches, "/tracker/matches")
         cameras = {name: station.publisher(Image, f"/{name}/image") for name in ("left", "right")}

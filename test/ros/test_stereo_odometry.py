@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -32,8 +31,8 @@ TRACKER = {
 ODOMETRY = {"sensor__mode": "stereo", "camera": "left", "process_every_frame": True}
 
 
-def test_two_cameras_give_metres(ros_context: Any, tmp_path: Path) -> None:
-    station = Station(ros_context)
+def test_two_cameras_give_metres(tmp_path: Path) -> None:
+    station = Station()
     try:
         scene = StereoScene(station)
         with (

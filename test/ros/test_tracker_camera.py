@@ -29,9 +29,8 @@ CAMERA = Camera(320, 240, 260.0, 261.0, 159.5, 119.5, "plumb_bob", (0.1, -0.05, 
 
 
 @pytest.fixture(scope="module")
-def tracker(ros_context: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackerBench]:
+def tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackerBench]:
     with running_tracker(
-        ros_context,
         tmp_path_factory.mktemp("tracker"),
         image_transport="compressed",
         process_every_frame=True,

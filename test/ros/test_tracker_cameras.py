@@ -30,8 +30,8 @@ PARAMETERS = Path(__file__).resolve().parents[2] / "config" / "tracker.yaml"
 COMMON = {"model": "aliked-t16", "device": "cpu", "precision": "fp32", "process_every_frame": True, "warmup_width": 0}
 
 
-def test_two_cameras_together_and_alone(ros_context: Any, tmp_path: Path, textured_image: np.ndarray) -> None:
-    station = Station(ros_context)
+def test_two_cameras_together_and_alone(tmp_path: Path, textured_image: np.ndarray) -> None:
+    station = Station()
     try:
         for kind, topic in (
             (Features, "left/features"),
@@ -80,8 +80,8 @@ def test_two_cameras_together_and_alone(ros_context: Any, tmp_path: Path, textur
         station.close()
 
 
-def test_depth_joins_the_features(ros_context: Any, tmp_path: Path, textured_image: np.ndarray) -> None:
-    station = Station(ros_context)
+def test_depth_joins_the_features(tmp_path: Path, textured_image: np.ndarray) -> None:
+    station = Station()
     height, width = textured_image.shape[:2]
     depth_m = np.linspace(0.5, 4.0, height * width, dtype=np.float32).reshape(height, width)
     depth_m[:, : width // 2] = np.nan
@@ -127,12 +127,12 @@ def values_of(array: DiagnosticArray) -> dict[str, str]:
     return {pair.key: pair.value for pair in array.status[0].values}
 
 
-def test_images_larger_than_the_transport_are_told_of(ros_context: Any, tmp_path: Path) -> None:
+def test_images_larger_than_the_transport_are_told_of(tmp_path: Path) -> None:
     profile = tmp_path / "small.xml"
     profile.write_text(config_text("fastdds/one_machine.xml").replace("16777216", str(4 * 1024 * 1024)))
     environment = {profiles_variable(os.environ): str(profile)}
     image = np.zeros((1100, 1300, 3), np.uint8)
-    with running_tracker(ros_context, tmp_path, environment=environment, warmup_width=0) as tracker:
+    with running_tracker(tmp_path, environment=environment, warmup_width=0) as tracker:
         repeat_until(
             lambda: tracker.send_image(image),
             lambda: any(
@@ -177,7 +177,7 @@ def config_text(name: str) -> str:
     ],
     ids=lambda value: next(iter(value.values())) if isinstance(value, dict) else None,
 )
-def test_contradictions_are_refused_at_the_start(domain: None, parameters: dict[str, Any], message: str) -> None:
+def test_contradictions_are_refused_at_the_start(parameters: dict[str, Any], message: str) -> None:
     from node_harness import run_node
 
     done = run_node("aliked_ros.ros.tracker", parameter_arguments(**{**COMMON, **parameters}))

@@ -31,12 +31,12 @@ def points(message: Any) -> np.ndarray:
     return np.frombuffer(message.xy, np.float32).reshape(-1, 2)
 
 
-def test_a_mask_and_a_grid(ros_context: Any, tmp_path: Path, textured_image: np.ndarray) -> None:
+def test_a_mask_and_a_grid(tmp_path: Path, textured_image: np.ndarray) -> None:
     file = tmp_path / "mask.png"
     pixels = np.full((240, 320), 255, np.uint8)
     pixels[120:] = 0
     cv2.imwrite(str(file), pixels)
-    with running_tracker(ros_context, tmp_path, mask=file, score_threshold=0.0, max_keypoints=200) as tracker:
+    with running_tracker(tmp_path, mask=file, score_threshold=0.0, max_keypoints=200) as tracker:
         features = tracker.track(textured_image)
         assert features.num_features == 200
         assert points(features)[:, 1].max() < 119.5
@@ -51,9 +51,9 @@ def test_a_mask_and_a_grid(ros_context: Any, tmp_path: Path, textured_image: np.
         assert "image refused: the mask has 320×240 pixels and the image 320×200" in tracker.log_text()
 
 
-def test_stereo_by_lightglue_with_a_mask_for_one(ros_context: Any, tmp_path: Path, textured_image: np.ndarray) -> None:
+def test_stereo_by_lightglue_with_a_mask_for_one(tmp_path: Path, textured_image: np.ndarray) -> None:
     pytest.importorskip("kornia", reason="kornia is not installed")
-    station = Station(ros_context)
+    station = Station()
     try:
         for kind, topic in ((Features, "right/features"), (Matches, "matches"), (Matches, "left/matches")):
             station.subscribe(kind, f"/tracker/{topic}")
@@ -99,20 +99,18 @@ def test_stereo_by_lightglue_with_a_mask_for_one(ros_context: Any, tmp_path: Pat
     ],
     ids=lambda value: next(iter(value.values())) if isinstance(value, dict) else None,
 )
-def test_what_cannot_be_is_refused(domain: None, parameters: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_is_refused(parameters: dict[str, Any], message: str) -> None:
     assert message in refusal({**COMMON, **parameters})
 
 
-def test_without_kornia_it_says_what_to_do(domain: None, tmp_path: Path) -> None:
+def test_without_kornia_it_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "kornia").mkdir()
     (tmp_path / "kornia" / "__init__.py").write_text("raise ImportError('broken on purpose')\n")
     line = refusal(GLUE, tmp_path)
     assert "lightglue needs kornia, which cannot be imported (broken on purpose); pip install kornia" in line
 
 
-def test_damaged_weights_of_the_matcher_are_refused(
-    domain: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_damaged_weights_of_the_matcher_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("kornia", reason="kornia is not installed")
     (tmp_path / "aliked_lightglue.pth").write_bytes(b"damaged")
     monkeypatch.setenv("ALIKED_WEIGHTS_DIR", str(tmp_path))

@@ -54,8 +54,8 @@ def state(station: Station) -> int:
 
 
 @contextmanager
-def unconfigured(context: Any, directory: Path, **parameters: Any) -> Iterator[TrackerBench]:
-    station = Station(context)
+def unconfigured(directory: Path, **parameters: Any) -> Iterator[TrackerBench]:
+    station = Station()
     try:
         bench = TrackerBench(station, directory / "tracker.log")
         values = {"model": "aliked-t16", "device": "cpu", "precision": "fp32", "autostart": False, **parameters}
@@ -66,8 +66,8 @@ def unconfigured(context: Any, directory: Path, **parameters: Any) -> Iterator[T
         station.close()
 
 
-def test_every_transition_again_and_again(ros_context: Any, tmp_path: Path, textured_image: np.ndarray) -> None:
-    with unconfigured(ros_context, tmp_path, process_every_frame=True) as tracker:
+def test_every_transition_again_and_again(tmp_path: Path, textured_image: np.ndarray) -> None:
+    with unconfigured(tmp_path, process_every_frame=True) as tracker:
         station, stamps = tracker.station, []
         assert state(station) == State.PRIMARY_STATE_UNCONFIGURED
         assert not tracker.reset().success, "nothing to reset yet"
@@ -93,8 +93,8 @@ def test_every_transition_again_and_again(ros_context: Any, tmp_path: Path, text
         assert change(station, Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)
 
 
-def test_a_failed_configuration_can_be_mended(ros_context: Any, tmp_path: Path) -> None:
-    with unconfigured(ros_context, tmp_path, weights="/no/such/file") as tracker:
+def test_a_failed_configuration_can_be_mended(tmp_path: Path) -> None:
+    with unconfigured(tmp_path, weights="/no/such/file") as tracker:
         station = tracker.station
         assert not change(station, Transition.TRANSITION_CONFIGURE)
         assert state(station) == State.PRIMARY_STATE_UNCONFIGURED
@@ -110,8 +110,8 @@ def test_a_failed_configuration_can_be_mended(ros_context: Any, tmp_path: Path) 
         assert change(station, Transition.TRANSITION_CONFIGURE)
 
 
-def test_diagnostics_go_on_while_a_service_has_it_configured(ros_context: Any, tmp_path: Path) -> None:
-    with unconfigured(ros_context, tmp_path) as tracker:
+def test_diagnostics_go_on_while_a_service_has_it_configured(tmp_path: Path) -> None:
+    with unconfigured(tmp_path) as tracker:
         diagnosed(tracker)
         assert change(tracker.station, Transition.TRANSITION_CONFIGURE)
         assert diagnosed(tracker)[0] == "inactive"
@@ -120,9 +120,9 @@ def test_diagnostics_go_on_while_a_service_has_it_configured(ros_context: Any, t
 
 
 def test_the_images_qos_follows_what_is_changed_between_configurations(
-    ros_context: Any, tmp_path: Path, textured_image: np.ndarray
+    tmp_path: Path, textured_image: np.ndarray
 ) -> None:
-    with unconfigured(ros_context, tmp_path) as tracker:
+    with unconfigured(tmp_path) as tracker:
         for every in (False, True, False):
             assert tracker.station.set_parameters("/tracker", process_every_frame=every).successful
             assert change(tracker.station, Transition.TRANSITION_CONFIGURE)
@@ -144,9 +144,9 @@ def diagnosed(tracker: TrackerBench) -> tuple[str, bytes, int]:
     return status.message, status.level, tracker.station.messages("/tracker/status")[-1].state
 
 
-def test_diagnostics_are_true_in_every_state(ros_context: Any, tmp_path: Path) -> None:
+def test_diagnostics_are_true_in_every_state(tmp_path: Path) -> None:
     ok, error, is_in = DiagnosticStatus.OK, DiagnosticStatus.ERROR, TrackerStatus
-    with unconfigured(ros_context, tmp_path, weights="/no/such/file") as tracker:
+    with unconfigured(tmp_path, weights="/no/such/file") as tracker:
         station = tracker.station
         assert diagnosed(tracker) == ("not configured", ok, is_in.STATE_STARTING)
         assert not change(station, Transition.TRANSITION_CONFIGURE)
@@ -177,8 +177,8 @@ def test_diagnostics_are_true_in_every_state(ros_context: Any, tmp_path: Path) -
         assert "the node is shut down" in answer.message
 
 
-def test_what_is_disabled_before_activation_stays_so(ros_context: Any, tmp_path: Path) -> None:
-    with unconfigured(ros_context, tmp_path) as tracker:
+def test_what_is_disabled_before_activation_stays_so(tmp_path: Path) -> None:
+    with unconfigured(tmp_path) as tracker:
         assert "when the node is active" in tracker.enable(False).message
         assert change(tracker.station, Transition.TRANSITION_CONFIGURE)
         assert change(tracker.station, Transition.TRANSITION_ACTIVATE)
@@ -201,7 +201,7 @@ def test_what_is_disabled_before_activation_stays_so(ros_context: Any, tmp_path:
     ids=["unconfigured", "inactive", "active", "deactivated", "cleaned up", "finalized"],
 )
 def test_signals_end_it_in_every_state_within_two_seconds(
-    ros_context: Any, tmp_path: Path, number: signal.Signals, transitions: int, expected: int
+    tmp_path: Path, number: signal.Signals, transitions: int, expected: int
 ) -> None:
     sequence = (
         Transition.TRANSITION_CONFIGURE,
@@ -213,7 +213,7 @@ def test_signals_end_it_in_every_state_within_two_seconds(
     arguments = parameter_arguments(model="aliked-t16", autostart=False)
 
     def attempt(directory: Path) -> float:
-        station, log = Station(ros_context), directory / "tracker.log"
+        station, log = Station(), directory / "tracker.log"
         try:
             with NodeProcess("aliked_ros.ros.tracker", arguments, log) as process:
                 for transition in sequence[:transitions]:
@@ -230,12 +230,12 @@ def test_signals_end_it_in_every_state_within_two_seconds(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_it_while_a_service_has_it_configured(
-    ros_context: Any, tmp_path: Path, import_lock_s: float, number: signal.Signals
+    tmp_path: Path, import_lock_s: float, number: signal.Signals
 ) -> None:
     arguments = [*parameter_arguments(model="aliked-t16", autostart=False), "--log-level", "tracker:=debug"]
 
     def attempt(directory: Path) -> float:
-        station, log = Station(ros_context), directory / "tracker.log"
+        station, log = Station(), directory / "tracker.log"
         client = station.node.create_client(ChangeState, "/tracker/change_state")
         try:
             with NodeProcess("aliked_ros.ros.tracker", arguments, log) as process:
@@ -252,8 +252,8 @@ def test_signals_end_it_while_a_service_has_it_configured(
     require_exit_in_time(attempt, tmp_path, EXIT_WITHIN_S + import_lock_s)
 
 
-def test_a_calibration_that_cannot_be_read_leaves_nothing_behind(ros_context: Any, tmp_path: Path) -> None:
-    with unconfigured(ros_context, tmp_path, calibration="/no/such.yaml") as tracker:
+def test_a_calibration_that_cannot_be_read_leaves_nothing_behind(tmp_path: Path) -> None:
+    with unconfigured(tmp_path, calibration="/no/such.yaml") as tracker:
         station = tracker.station
         assert not change(station, Transition.TRANSITION_CONFIGURE)
         wait_until(lambda: "/no/such.yaml: cannot be read" in tracker.log_text(), "the reason")
@@ -262,9 +262,9 @@ def test_a_calibration_that_cannot_be_read_leaves_nothing_behind(ros_context: An
         wait_until(lambda: station.node.count_publishers("/tracker/features") == 1, "the one publisher of features")
 
 
-def test_cleanup_gives_memory_back(ros_context: Any, tmp_path: Path) -> None:
+def test_cleanup_gives_memory_back(tmp_path: Path) -> None:
     image = np.random.default_rng(0).integers(0, 256, (720, 1280), np.uint8)
-    with unconfigured(ros_context, tmp_path, model="aliked-n16", process_every_frame=True) as tracker:
+    with unconfigured(tmp_path, model="aliked-n16", process_every_frame=True) as tracker:
         assert change(tracker.station, Transition.TRANSITION_CONFIGURE)
         assert change(tracker.station, Transition.TRANSITION_ACTIVATE)
         tracker.wait_until_connected()

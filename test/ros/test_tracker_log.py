@@ -33,12 +33,10 @@ def table_of(path: Path) -> np.ndarray:
     return np.atleast_1d(np.genfromtxt(path, delimiter=",", names=True, dtype=None, encoding="utf-8"))
 
 
-def test_both_kinds_of_log_agree_with_what_was_published(
-    ros_context: Any, tmp_path: Path, textured_image: np.ndarray
-) -> None:
+def test_both_kinds_of_log_agree_with_what_was_published(tmp_path: Path, textured_image: np.ndarray) -> None:
     """One after the other in one run: the file is live."""
     table, recording = tmp_path / "run.csv", tmp_path / "run.mcap"
-    with running_tracker(ros_context, tmp_path, **FAST, log__path=table) as tracker:
+    with running_tracker(tmp_path, **FAST, log__path=table) as tracker:
         first = [tracker.track(textured_image) for _ in range(3)]
         assert tracker.station.set_parameters("/tracker", log__path=str(recording)).successful
         second = [tracker.track(textured_image) for _ in range(3)]
@@ -74,8 +72,8 @@ def assert_logged(logged: list[bytes], published: list[Any]) -> None:
         assert str(deserialize_message(data, type(message))) == str(message)
 
 
-def test_a_killed_tracker_leaves_what_it_wrote(ros_context: Any, tmp_path: Path, textured_image: np.ndarray) -> None:
-    recording, station = tmp_path / "run.mcap", Station(ros_context)
+def test_a_killed_tracker_leaves_what_it_wrote(tmp_path: Path, textured_image: np.ndarray) -> None:
+    recording, station = tmp_path / "run.mcap", Station()
     try:
         bench = TrackerBench(station, tmp_path / "log")
         parameters = {**FAST, "model": "aliked-n16", "device": "cpu", "precision": "fp32", "score_threshold": 0.0}
@@ -98,10 +96,10 @@ def test_a_killed_tracker_leaves_what_it_wrote(ros_context: Any, tmp_path: Path,
         station.close()
 
 
-def test_a_full_disk_costs_no_image(ros_context: Any, tmp_path: Path, textured_image: np.ndarray) -> None:
+def test_a_full_disk_costs_no_image(tmp_path: Path, textured_image: np.ndarray) -> None:
     with small_disk(tmp_path / "disk", 256) as disk:
         fill(disk)
-        with running_tracker(ros_context, tmp_path, **FAST, log__path=disk / "run.csv") as tracker:
+        with running_tracker(tmp_path, **FAST, log__path=disk / "run.csv") as tracker:
             for _ in range(5):
                 tracker.track(textured_image)
             array = tracker.station.wait_for(

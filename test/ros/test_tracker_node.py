@@ -32,10 +32,9 @@ LIMITS: dict[str, Any] = {"precision": "fp32", "max_keypoints": MAX_KEYPOINTS, "
 
 
 @pytest.fixture(scope="module")
-def tracker(ros_context: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackerBench]:
+def tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackerBench]:
     directory = tmp_path_factory.mktemp("tracker")
     with running_tracker(
-        ros_context,
         directory,
         process_every_frame=True,
         source_id="front",

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,12 +24,10 @@ COUNT = 60
 INTERVAL_S = 0.01
 
 
-def test_a_fast_camera_gets_its_newest_images_processed(
-    ros_context: Any, tmp_path: Path, textured_image: np.ndarray
-) -> None:
+def test_a_fast_camera_gets_its_newest_images_processed(tmp_path: Path, textured_image: np.ndarray) -> None:
     # As much work per image as the slowest model can make of it.
     image = np.tile(textured_image, (2, 2, 1))
-    with running_tracker(ros_context, tmp_path, model="aliked-n32", score_threshold=0.0, max_keypoints=5000) as tracker:
+    with running_tracker(tmp_path, model="aliked-n32", score_threshold=0.0, max_keypoints=5000) as tracker:
         for index in range(COUNT):
             tracker.send(image_message(image, START_NS + index * PERIOD_NS, "camera"))
             time.sleep(INTERVAL_S)

@@ -27,7 +27,7 @@ from node_harness import (
 
 from aliked_ros.network import weights
 
-pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("domain")]
+pytestmark = pytest.mark.ros
 
 MODULE = "aliked_ros.ros.tracker"
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,17 +21,17 @@ from viewer_files import RVIZ, foxglove_plots, foxglove_topics, rviz_displays, r
 from aliked_msgs.msg import TrackerStatus
 from aliked_ros.ros.child import NodeProcess
 
-pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("domain")]
+pytestmark = pytest.mark.ros
 
 
 @pytest.fixture
-def station(ros_context: Any) -> Iterator[Station]:
-    station = Station(ros_context, "viewer")
+def station() -> Iterator[Station]:
+    station = Station("viewer")
     yield station
     station.close()
 
 
-def test_every_topic_is_published(ros_context: Any, station: Station, tmp_path: Path) -> None:
+def test_every_topic_is_published(station: Station, tmp_path: Path) -> None:
     wanted = {
         **rviz_topics(),
         **foxglove_topics(),
@@ -44,7 +43,7 @@ def test_every_topic_is_published(ros_context: Any, station: Station, tmp_path: 
         for display in rviz_displays(file)
     }
     odometry = NodeProcess("aliked_ros.ros.odometry", ["-p", "map_frame:=map"], tmp_path / "odometry.log")
-    with running_tracker(ros_context, tmp_path, warmup_width=0), waiting_player(tmp_path), odometry:
+    with running_tracker(tmp_path, warmup_width=0), waiting_player(tmp_path), odometry:
         publishers = station.node.get_publishers_info_by_topic
         for topic, kind in wanted.items():
             wait_until(lambda topic=topic: bool(publishers(topic)), f"a publisher of {topic}")

@@ -72,8 +72,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(ros_context: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
-    station = Station(ros_context)
+def bench(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    station = Station()
     station.subscribe(PointCloud, FEATURES)
     station.subscribe(Bool, RESTART)
     publisher = station.publisher(TracksMsg, "/tracker/tracks")
@@ -147,7 +147,6 @@ def test_a_message_that_contradicts_itself_is_refused(bench: Bench) -> None:
     assert "tracks not passed on: Tracks.scores has 3 values, expected 2" in bench.log.read_text()
 
 
-@pytest.mark.usefixtures("domain")
 def test_parameters_out_of_range_end_it_with_one_line() -> None:
     done = run_node(MODULE, parameter_arguments(max_features=2000))
     assert done.returncode == 1

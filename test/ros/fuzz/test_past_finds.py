@@ -172,7 +172,7 @@ def test_stamps_in_lists_that_fit_into_no_integer_are_refused(text: str, tmp_pat
 
 
 @pytest.fixture
-def rig(ros_context: Any) -> Any:
+def rig() -> Any:
     import rclpy
 
     rclpy.init(args=[])
@@ -253,8 +253,8 @@ def test_the_guard_knows_what_kills_fast_cdr(wire: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def tracker(ros_context: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with running_tracker(ros_context, tmp_path_factory.mktemp("past_finds"), max_keypoints=50) as bench:
+def tracker(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with running_tracker(tmp_path_factory.mktemp("past_finds"), max_keypoints=50) as bench:
         yield bench
 
 
