@@ -97,29 +97,48 @@ class Station:
         return found[0] if found else None
 
     def wait_until_heard(self, node: str, *publishers: Any) -> None:
-        """Waits until a node subscribes to what is published here, and knows who publishes it.
+        """Waits until a node subscribes to what is published here, and knows who publishes it."""
+        for publisher in publishers:
+            wait_until(lambda used=publisher: used.get_subscription_count() > 0, f"a reader of {publisher.topic_name}")
+        self._wait_until_known(node)
+
+    def call(self, kind: Any, name: str, request: Any) -> Any:
+        """What a node's service answers, asked once."""
+        with self._client(kind, name) as client:
+            self._wait_until_known(name.rpartition("/")[0])
+            answer = self._answer(client, request, TIMEOUT_S)
+        assert answer is not None, f"no answer from {name}{self._last_words()}"
+        return answer
+
+    def _wait_until_known(self, node: str) -> None:
+        """Waits until a node knows every publisher and client that this one has.
 
         That a publisher knows its reader does not mean that the reader knows the publisher, and DDS does not tell. But
         a node hears of another's publishers and clients in the order in which they were made. It is asked again while
-        it does not answer: until it knows the client, its answers are lost (rmw_fastrtps waits 100 ms).
+        there is no answer: to a client that it does not know after 100 ms, it sends none (rmw_fastrtps).
         """
-        for publisher in publishers:
-            wait_until(lambda used=publisher: used.get_subscription_count() > 0, f"a reader of {publisher.topic_name}")
-        self.call(GetParameters, f"{node}/get_parameters", GetParameters.Request(), again_after_s=_ASKED_AGAIN_AFTER_S)
+        with self._client(GetParameters, f"{node}/get_parameters") as client:
+            for _ in range(round(TIMEOUT_S / _ASKED_AGAIN_AFTER_S)):
+                if self._answer(client, GetParameters.Request(), _ASKED_AGAIN_AFTER_S) is not None:
+                    return
+        raise AssertionError(f"no answer from {node}{self._last_words()}")
 
-    def call(self, kind: Any, name: str, request: Any, again_after_s: float = TIMEOUT_S) -> Any:
-        """What a service answers; it is asked again after this time without an answer, in seconds."""
+    @contextmanager
+    def _client(self, kind: Any, name: str) -> Iterator[Any]:
         client = self.node.create_client(kind, name)
         try:
             assert client.wait_for_service(TIMEOUT_S), f"no service {name}{self._last_words()}"
-            answers: queue.Queue[Any] = queue.Queue()
-            for _ in range(round(TIMEOUT_S / again_after_s)):
-                client.call_async(request).add_done_callback(answers.put)
-                with suppress(queue.Empty):
-                    return answers.get(timeout=again_after_s).result()
-            raise AssertionError(f"no answer from {name}{self._last_words()}")
+            yield client
         finally:
             self.node.destroy_client(client)
+
+    def _answer(self, client: Any, request: Any, within_s: float) -> Any:
+        """What is answered; ``None`` where nothing is in time."""
+        answers: queue.Queue[Any] = queue.Queue()
+        client.call_async(request).add_done_callback(answers.put)
+        with suppress(queue.Empty):
+            return answers.get(timeout=within_s).result()
+        return None
 
     def set_parameters(self, node: str, **values: Any) -> Any:
         """Sets all or none; a double underscore stands for the dot of a prefix."""
