@@ -188,7 +188,7 @@ class Intake:
         """
         if self._settings.in_order:
             heads = [waiting[0] for waiting in self._queues if waiting]
-            yield from ((head, 0.0) for head in sorted(heads, key=self._place_in_order)[:1])
+            yield from ((head, 0.0) for head in sorted(heads, key=lambda a: a.stamp_ns)[:1])
             return
         cameras = [camera for camera, waiting in enumerate(self._queues) if waiting]
         for camera in sorted(cameras, key=lambda c: (self._turns[c], -max(a.stamp_ns for a in self._queues[c]))):
@@ -196,15 +196,6 @@ class Intake:
             yield from ((arrival, 0.0) for arrival in sorted(waiting, key=lambda a: a.stamp_ns, reverse=True))
             if since_s is not None:
                 yield waiting[0], waiting[0].received_at_s - since_s
-
-    def _place_in_order(self, head: Arrival) -> tuple[bool, int, int]:
-        """Sorts the oldest images of all cameras: in the order of their stamps while there is room for more of each.
-
-        Otherwise by turns, among those that have none: a camera whose stamps are behind would always be the first, and
-        the others would lose their images.
-        """
-        is_full = len(self._queues[head.camera]) >= self._settings.capacity
-        return not is_full, self._turns[head.camera] if is_full else 0, head.stamp_ns
 
     def _simultaneous(self, pivot: Arrival) -> list[Arrival]:
         """The image itself and the nearest in time of each other camera, by camera."""

@@ -115,9 +115,6 @@ def test_cameras_out_of_step_are_processed_one_by_one() -> None:
         (1000, 8, 0.03, {}),
         (1000, 33, 0.03, {"depth": True, "depth_slop_ns": 20 * MS, "depth_timeout_s": 0.1}),
         (16, 33, 0.1, {"depth": True, "depth_slop_ns": 20 * MS, "depth_timeout_s": 0.1, "left_depth": True}),
-        (30, 100, 0.12, {"in_order": True}),
-        (1000, 100, 0.12, {"in_order": True, "capacity": 10}),
-        (1000, 33, 0.12, {"in_order": True, "capacity": 1}),
     ],
 )
 def test_no_camera_starves_under_overload(
